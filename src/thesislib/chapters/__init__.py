@@ -1,0 +1,1 @@
+"""Experiments, one module each: a frozen Config in, a record out."""

@@ -1,0 +1,1 @@
+"""Real data sets in their official layouts, and the splits into seen and unseen parts."""

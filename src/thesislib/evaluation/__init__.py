@@ -1,0 +1,1 @@
+"""Protocols: what is measured, on whom, with which draws and intervals."""

@@ -1,0 +1,1 @@
+"""Networks: the thesis's own, each constructor reading like the figure it comes from."""

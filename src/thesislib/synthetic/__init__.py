@@ -1,0 +1,1 @@
+"""Data made from numbers: hands, letters, characters and clips that need no download."""
