@@ -38,11 +38,10 @@ class Recipe:
     warmup_lr: float = 1e-5
     restarts: tuple[int, ...] = (5, 10)
     weight_decay: float = 1e-4
-    balanced_classes: int | None = None  # draw each batch as this many classes with equally many images
 
 
 def learning_rate(recipe: Recipe, epoch: float) -> float:
-    """Return the learning rate at a fractional epoch (Ignatiev 2019, eq. 3.7, read as SGDR: decision below).
+    """Return the learning rate at a fractional epoch (Ignatiev 2019, eq. 3.7, read as SGDR).
 
     As printed, eq. 3.7 has cos(2 pi .), which starts and ends a cycle at the minimum; the warm restarts that
     the text names start at the maximum and fall by a half cosine. This is the latter.
@@ -77,15 +76,14 @@ def fit(
     folder: Path,
     seed: int,
     augment: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None = None,
-    evaluate: Callable[[nn.Module], dict[str, float]] | None = None,
     title: str = "training",
 ) -> list[dict[str, float]]:
     """Train a network in place and return its history, one mapping an epoch; resume where it was killed.
 
     ``inputs`` [N, ...] and ``targets`` [N] live on the network's device. ``augment(inputs, targets)`` returns
     a new batch there. ``loss(network(inputs), targets)`` may own parameters (alpha and beta; proxies): they
-    are trained with the network's. All that is random in an epoch follows from (seed, epoch), so a run resumed
-    from the checkpoint written after each epoch ends with the same weights as an undisturbed one.
+    are trained with the network's. All that is random in an epoch follows from (seed, epoch), so a run
+    resumed from the checkpoint of its last epoch ends with the same weights as an undisturbed one.
     Raises TrainingDiverged on an infinite or undefined loss, ValueError where inputs and targets disagree.
     """
     if len(inputs) != len(targets) or len(inputs) < 2:
@@ -117,7 +115,8 @@ def fit(
         seed_everything(seed, epoch)
         network.train()
         total = torch.zeros((), device=inputs.device)
-        for step, index in enumerate(epoch_batches(targets, batch_size, steps, recipe.balanced_classes)):
+        order = torch.randperm(len(inputs)).to(inputs.device)
+        for step, index in enumerate(order[: steps * batch_size].split(batch_size)):
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(recipe, epoch + step / steps)
             x, y = inputs[index], targets[index]
@@ -134,9 +133,8 @@ def fit(
                 f"{title}: the loss is {mean_loss} in epoch {epoch + 1}; lower lr_max (now {recipe.lr_max}) "
                 "or look for damaged inputs. The checkpoint of the epoch before is kept."
             )
-        network.eval()
         row = {"epoch": epoch + 1, "loss": mean_loss, "lr": learning_rate(recipe, epoch + 1 - 1 / steps)}
-        history.append(row | (evaluate(network) if evaluate is not None else {}))
+        history.append(row)
         progress.set_postfix(loss=f"{mean_loss:.3f}")
         state = {"trained": trained.state_dict(), "optimizer": optimizer.state_dict(), "history": history}
         _write(checkpoint, lambda path, state=state: torch.save(state, path))
@@ -147,24 +145,6 @@ def fit(
     _write(finished, lambda path: save_file(weights, path))
     checkpoint.unlink(missing_ok=True)
     return history
-
-
-def epoch_batches(
-    targets: Tensor, batch_size: int, steps: int, classes_per_batch: int | None
-) -> list[Tensor]:
-    """Return one epoch's index batches: a shuffled set, or P classes x K images each (P x K sampling)."""
-    if classes_per_batch is None:
-        order = torch.randperm(len(targets)).to(targets.device)
-        return list(order[: steps * batch_size].split(batch_size))
-    members = [torch.nonzero(targets == label).flatten() for label in targets.unique()]
-    classes_per_batch = min(classes_per_batch, len(members))
-    images = batch_size // classes_per_batch
-    batches = []
-    for _ in range(steps):
-        chosen = torch.randperm(len(members))[:classes_per_batch].tolist()
-        picks = [members[c][torch.randint(len(members[c]), (images,)).to(targets.device)] for c in chosen]
-        batches.append(torch.cat(picks))
-    return batches
 
 
 def read_history(folder: Path) -> list[dict[str, float]]:

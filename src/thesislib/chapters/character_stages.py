@@ -75,7 +75,9 @@ def best_recipe(epochs: int, batch_size: int) -> Recipe:
 
 def head_recipe(epochs: int) -> Recipe:
     """Return the thesis's procedure for a head on frozen features; so small a network takes half the rate."""
-    return Recipe(epochs=epochs, batch_size=512, lr_max=0.05, warmup_epochs=epochs / 4, restarts=(epochs // 2,))
+    return Recipe(
+        epochs=epochs, batch_size=512, lr_max=0.05, warmup_epochs=epochs / 4, restarts=(epochs // 2,)
+    )
 
 
 def train_classifier(
@@ -134,7 +136,10 @@ def train_head(
 def embed(function: ImageFunction, images: Tensor) -> Tensor:
     """Return a function of images uint8 [N, S, S], batch by batch and without gradients: [N, ...]."""
     with torch.inference_mode():
-        parts = [function(to_input(batch).contiguous(memory_format=torch.channels_last)) for batch in images.split(512)]
+        parts = [
+            function(to_input(batch).contiguous(memory_format=torch.channels_last))
+            for batch in images.split(512)
+        ]
     return torch.cat(parts).clone()
 
 

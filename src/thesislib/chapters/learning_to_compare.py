@@ -40,10 +40,12 @@ from thesislib.losses.pairwise import PairwiseCosineLoss, PairwiseL1Loss
 from thesislib.networks.embedding import EmbeddingHead
 from thesislib.networks.glyph_classifier import GlyphClassifier, GlyphEncoder
 from thesislib.networks.rival_classifiers import dual_path_encoder, resnet18_encoder
+from thesislib.training import read_history
 
 EXPERIMENT = "learning_to_compare"
 NUM_UNSEEN = 9
 SHOTS = (1, 5, 10, 25)
+TRAINING_CURVES = ("thesis_classifier", "best_classifier", "thesis_head")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,8 +77,8 @@ class Config(ExperimentConfig):
     profiles: ClassVar = {
         "smoke": dict(images_per_class=30, test_images_per_class=10, width=0.25, stem_stride=2)
         | dict(batch_size=64, thesis_epochs=2, best_epochs=2, head_epochs=2, head_views=2, draws=5),
-        "quick": dict(images_per_class=120, test_images_per_class=50, width=0.5, stem_stride=2)
-        | dict(batch_size=128, thesis_epochs=8, best_epochs=12, head_epochs=8, head_views=2),
+        "quick": dict(images_per_class=100, test_images_per_class=50, width=0.5, stem_stride=2)
+        | dict(batch_size=128, thesis_epochs=8, best_epochs=14, head_epochs=8, head_views=2),
         "full": dict(dataset="k49", rival_encoders=True, data_shares=(0.05, 0.1, 0.25, 0.5)),
     }
 
@@ -132,7 +134,9 @@ class _Run:
 
     def __init__(self, config: Config) -> None:
         self.start = time.perf_counter()
-        self.environment = runtime.fingerprint()  # of the code as the run starts, whatever is edited meanwhile
+        self.environment = (
+            runtime.fingerprint()
+        )  # of the code as the run starts, whatever is edited meanwhile
         self.config = config
         self.data = load(config)
         self.split = splits.class_split(len(self.data.classes), NUM_UNSEEN, config.class_split)
@@ -163,13 +167,21 @@ class _Run:
         for share in config.data_shares:
             part = self.classifier(f"data_{share:g}", self.new_encoder(), share=share)
             self.measure(f"data_{share:g}_features", *self.both(unit_length(part.encoder)))
+        histories = {name: read_history(self.folder / name) for name in TRAINING_CURVES}
+        self.metrics["training_loss"] = {n: [row["loss"] for row in rows] for n, rows in histories.items()}
+        self.metrics["learning_rate"] = {n: [row["lr"] for row in rows] for n, rows in histories.items()}
         data, parts = self.data, self.all
         return results.make_record(
             EXPERIMENT,
             config,
             module=__name__,
             data={"name": data.name, "title": data.title, "version": data.version, "sha256": data.sha256}
-            | {"licence": data.licence, "credit": data.credit, "note": data.note, "classes": list(data.classes)}
+            | {
+                "licence": data.licence,
+                "credit": data.credit,
+                "note": data.note,
+                "classes": list(data.classes),
+            }
             | {"train_images": len(parts.pool), "test_images": len(parts.query)},
             split={"seen": list(self.split.seen), "unseen": list(self.split.unseen)},
             metrics=self.metrics,
@@ -237,7 +249,9 @@ class _Run:
                 str(f): EmbeddingHead(c, f)
                 for f in ((2, 4, 6, 8, 10, 12, 16, 24, 32, 64) if dense else (2, 6, 10, 32))
             },
-            "depth": {str(d): EmbeddingHead(c, depth=d) for d in ((0, 1, 2, 4, 6, 8) if dense else (0, 2, 8))},
+            "depth": {
+                str(d): EmbeddingHead(c, depth=d) for d in ((0, 1, 2, 4, 6, 8) if dense else (0, 2, 8))
+            },
         }
         for f in (10, 64) if dense else (64,):  # do the usual regularisers replace a small f?
             heads[f"regularisers_f{f}"] = {
@@ -348,8 +362,15 @@ def published(config: Config, metrics: dict[str, Any]) -> dict[str, float]:
     if config.dataset != "k49" or config.class_split != 0:
         return {}
     head = metrics["embeddings"]["thesis_head"]
+
+    def percent(name: str) -> float:
+        return 100 * head[f"{name}_max_rule"]["mean"]
+
     return {
-        "ignatiev2019_k49_classifier_seen": 100 * metrics["thesis_classifier_seen_balanced_accuracy"],
-        "ignatiev2019_k49_unseen_s10_f10": 100 * head["unseen_balanced_accuracy_s10_max_rule"]["mean"],
-        "ignatiev2019_k49_unseen_s25_f10": 100 * head["unseen_balanced_accuracy_s25_max_rule"]["mean"],
+        "ignatiev2019_k49_classifier": 100 * metrics["thesis_classifier_seen_balanced_accuracy"],
+        "ignatiev2019_k49_seen": percent("seen_balanced_accuracy_s25"),
+        "ignatiev2019_k49_unseen_s10_f10": percent("unseen_balanced_accuracy_s10"),
+        "ignatiev2019_k49_unseen_s25_f10": percent("unseen_balanced_accuracy_s25"),
+        "ignatiev2019_k49_alpha": metrics["thesis_alpha"],
+        "ignatiev2019_k49_beta": metrics["thesis_beta"],
     }
