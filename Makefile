@@ -1,0 +1,52 @@
+# hand2vec: `make book` and `make test` need Python 3.11 or newer and make, nothing else.
+
+PYTHON ?= python3
+PROFILE ?= quick
+VENV := .venv
+BIN := $(CURDIR)/$(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+# On a CPU a training step frees and asks for the same large blocks again and again. By default the C library
+# hands them back to the system each time, and the page faults cost a third of the run. These three keep them.
+export MALLOC_MMAP_THRESHOLD_ := 1073741824
+export MALLOC_TRIM_THRESHOLD_ := 4294967296
+export MALLOC_TOP_PAD_ := 67108864
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help book records test lab lint clean
+
+help: ## show the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo "  PROFILE=quick (minutes, built-in data) or full (shows the stored full-size results)"
+
+book: $(INSTALLED) ## run the chapters and build the book (PROFILE=quick)
+	@$(BIN)/snakemake --snakefile workflow/Snakefile --cores all --quiet all --config profile=$(PROFILE)
+	@echo "The book: file://$(CURDIR)/build/book/index.html"
+
+records: $(INSTALLED) ## run every real-data experiment that has no record yet (about an hour on two cores)
+	@$(BIN)/snakemake --snakefile workflow/Snakefile --cores all records
+
+test: $(INSTALLED) ## run the whole test suite
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+lab: $(INSTALLED) ## open the notebooks in JupyterLab
+	@$(BIN)/jupyter lab notebooks
+
+lint: $(INSTALLED) ## check style
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+clean: ## remove what the commands made (not .venv, not fetched data)
+	rm -rf build _build book/executed book/generated book/_static/vendor .snakemake .pytest_cache .ruff_cache
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "hand2vec needs Python 3.11 or newer. '$(PYTHON)' is: $$($(PYTHON) --version 2>&1)." >&2; \
+	  echo "Name another one: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
+	@echo "setting up $(VENV), a minute or two"
+	@test -x $(VENV)/bin/pip || $(PYTHON) -m venv --clear $(VENV) || { \
+	  echo "could not make $(VENV); on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt uv
+	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet --compile-bytecode -c constraints.txt \
+	  $(if $(PIP_FIND_LINKS),--find-links $(PIP_FIND_LINKS)) -e '.[book,test]'
+	@touch $@

@@ -1,0 +1,139 @@
+"""Curves: training, accuracy against shots, accuracy against one property of a head."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from thesislib.figures import style
+
+NAMES = {
+    "pixels": "pixels",
+    "thesis_features": "thesis: features",
+    "thesis_head": "thesis: embedding",
+    "thesis_head_no_penalty": "thesis: embedding, no penalty on beta",
+    "linear_head": "one linear layer, pairwise loss",
+    "koch_l1": "siamese L1 (Koch)",
+    "contrastive": "contrastive loss",
+    "multi_similarity": "multi-similarity loss",
+    "supcon": "SupCon loss",
+    "proxy_anchor": "Proxy-Anchor loss",
+    "best_features": "best recipe: features, pooled",
+    "best_linear_head": "best recipe: linear head",
+    "best_spatial_features": "best recipe: features, spatial",
+    "best_embedding": "best recipe: spatial, five views",
+}
+
+
+def training(metrics: Mapping[str, Any]) -> Figure:
+    """Draw loss and learning rate against epochs for the two classifiers and the thesis's head."""
+    figure, (top, bottom) = style.figure(3.4, rows=2, sharex=True, height_ratios=[2, 1])
+    for (name, loss), colour in zip(metrics["training_loss"].items(), style.CYCLE, strict=False):
+        epochs = np.arange(1, len(loss) + 1)
+        top.plot(epochs, loss, marker="o", markersize=3, color=colour)
+        top.annotate(
+            name.replace("_", " "), (epochs[-1], loss[-1]), (6, 0), textcoords="offset points", va="center"
+        )
+        bottom.plot(epochs, metrics["learning_rate"][name], color=colour)
+    top.set(ylabel="training loss", ylim=(0, None))
+    top.margins(x=0.22)
+    bottom.set(ylabel="learning rate", xlabel="epoch", yscale="log")
+    return figure
+
+
+def against_shots(embeddings: Mapping[str, Any], names: Sequence[str], *, rule: str = "max") -> Figure:
+    """Draw accuracy on unseen, seen and all classes against prototypes a class; bands hold 95 % of the draws."""
+    figure, axes = style.figure(3.3, columns=3, sharey=True)
+    for axis, group in zip(axes, ("unseen", "seen", "all"), strict=True):
+        for name, colour, marker in zip(names, style.CYCLE, style.MARKERS, strict=False):
+            shots, rows = _by_shots(embeddings[name], group, rule)
+            mean, low, high = (100 * np.array([row[key] for row in rows]) for key in ("mean", "low", "high"))
+            axis.plot(shots, mean, color=colour, marker=marker, label=NAMES[name])
+            axis.fill_between(shots, low, high, color=colour, alpha=0.15, linewidth=0)
+        axis.set(title=group, xscale="log", xlabel="prototypes a class", xticks=shots, xticklabels=shots)
+        axis.minorticks_off()
+    axes[0].set_ylabel("balanced accuracy, %")
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    return figure
+
+
+def _by_shots(
+    metrics: Mapping[str, Any], group: str, rule: str
+) -> tuple[list[int], list[Mapping[str, float]]]:
+    prefix, suffix = f"{group}_balanced_accuracy_s", f"_{rule}_rule"
+    shots = sorted(
+        int(k[len(prefix) : -len(suffix)]) for k in metrics if k.startswith(prefix) and k.endswith(suffix)
+    )
+    return shots, [metrics[f"{prefix}{s}{suffix}"] for s in shots]
+
+
+def rules(embedding: Mapping[str, Any]) -> Figure:
+    """Draw unseen accuracy against prototypes a class under the four decision rules."""
+    figure, axes = style.figure(2.8)
+    for rule, colour, marker in zip(
+        ("max", "mean", "softmax", "prototype_mean"), style.CYCLE, style.MARKERS, strict=False
+    ):
+        shots, rows = _by_shots(embedding, "unseen", rule)
+        axes.plot(
+            shots,
+            [100 * row["mean"] for row in rows],
+            color=colour,
+            marker=marker,
+            label=rule.replace("_", " "),
+        )
+    axes.set(xscale="log", xlabel="prototypes a class", ylabel="unseen balanced accuracy, %")
+    axes.set_xticks(shots, shots)
+    axes.minorticks_off()
+    axes.legend(title="rule")
+    return figure
+
+
+def sweeps(metrics: Mapping[str, Any], features: float, pixels: float) -> Figure:
+    """Draw accuracy at ten prototypes against the head's dimensions, depth and regularisers.
+
+    ``features`` and ``pixels`` are the unseen accuracies (shares) of what the head stands on.
+    """
+    regularisers = [name for name in metrics if name.startswith("regularisers")][-1]
+    figure, axes = style.figure(3.2, columns=3, sharey=True, width_ratios=[1.3, 1, 1])
+    for axis, sweep in zip(axes, ("dimensions", "depth", regularisers), strict=True):
+        points = metrics[sweep]
+        x = np.arange(len(points)) if sweep == regularisers else [int(p) for p in points]
+        for group, colour, marker in (("unseen", style.ORANGE, "o"), ("seen", style.BLUE, "s")):
+            y = [100 * point[f"{group}_balanced_accuracy_s10_max_rule"]["mean"] for point in points.values()]
+            line = "none" if sweep == regularisers else "-"
+            axis.plot(x, y, color=colour, marker=marker, linestyle=line, label=group)
+        axis.axhline(100 * features, color=style.BLACK, linewidth=1, linestyle="--")
+        axis.axhline(100 * pixels, color=style.GREY, linewidth=1, linestyle=":")
+    axes[0].set(title="dimensions f", xscale="log", xlabel="f", ylabel="balanced accuracy, %")
+    ticks = [int(p) for p in metrics["dimensions"]]
+    axes[0].set_xticks(ticks, ticks, fontsize=8)
+    axes[0].minorticks_off()
+    axes[1].set(title="dual-path layers", xlabel="layers", xticks=[int(p) for p in metrics["depth"]])
+    names = [name.replace(" and ", "\nand ") for name in metrics[regularisers]]
+    axes[2].set_xticks(
+        range(len(names)), names, fontsize=7.5, rotation=50, ha="right", rotation_mode="anchor"
+    )
+    axes[2].set_title(f"regularisers at f = {regularisers.rsplit('f', 1)[1]}")
+    axes[2].margins(x=0.15)
+    axes[0].legend(loc="lower right")
+    axes[1].annotate("features", (0, 100 * features), (2, 3), textcoords="offset points", fontsize=8)
+    axes[1].annotate(
+        "pixels", (0, 100 * pixels), (2, 3), textcoords="offset points", fontsize=8, color="#666666"
+    )
+    return figure
+
+
+def splits(records: Sequence[Mapping[str, Any]], names: Sequence[str], *, shots: int = 10) -> Figure:
+    """Draw unseen accuracy of each class split, one line a split, one column a system."""
+    figure, axes = style.figure(3.4)
+    metric = f"unseen_balanced_accuracy_s{shots}_max_rule"
+    values = 100 * np.array([[r["metrics"]["embeddings"][n][metric]["mean"] for n in names] for r in records])
+    for row in values:
+        axes.plot(range(len(names)), row, color="#BBBBBB", linewidth=1, zorder=1)
+    for column, colour, marker in zip(range(len(names)), style.CYCLE, style.MARKERS, strict=False):
+        axes.plot([column] * len(values), values[:, column], marker, color=colour, alpha=0.75, zorder=2)
+        axes.plot([column - 0.18, column + 0.18], [values[:, column].mean()] * 2, color=style.BLACK, zorder=3)
+    axes.set_xticks(range(len(names)), [NAMES[n].replace(": ", ":\n") for n in names])
+    axes.set_ylabel("unseen balanced accuracy, %")
+    return figure

@@ -1,0 +1,148 @@
+"""The command `thesis`: what it prints and how it exits, for good requests and for bad ones."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from thesislib import cli, paths, results
+from thesislib.config import ExperimentConfig, digest
+
+CHAPTER = '''
+"""A chapter that measures nothing, for the test of the command."""
+import dataclasses, errno, pathlib
+from typing import ClassVar
+from thesislib.config import ExperimentConfig
+from thesislib.training import TrainingDiverged
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config(ExperimentConfig):
+    profiles: ClassVar = {"smoke": {}, "quick": {}, "full": {"epochs": 9}}
+    epochs: int = 1
+    dataset: str = "invented"
+
+def record_path(config):
+    return pathlib.Path("build", "tiny.json")
+
+def run(config):
+    if config.dataset == "explosive":
+        raise TrainingDiverged("the loss is nan")
+    if config.dataset == "huge":
+        raise OSError(errno.ENOSPC, "No space left on device", "/somewhere")
+    if config.dataset == "wrong":
+        raise KeyError("a mistake of ours")
+    return {
+        "experiment": "tiny", "module": "thesislib.config", "source_hash": "", "wall_seconds": 2.4,
+        "config": config.as_dict(), "config_digest": config.digest(), "environment": {"commit": "abc"},
+        "metrics": {"epochs_squared": config.epochs**2, "by_seed": [1, 2]},
+    }
+'''
+
+
+@pytest.fixture
+def chapter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    from thesislib import chapters
+
+    (tmp_path / "tiny.py").write_text(CHAPTER)
+    (tmp_path / "tiny_parts.py").write_text("")
+    monkeypatch.setattr(chapters, "__path__", [str(tmp_path)])
+    for name in ("tiny", "tiny_parts"):
+        monkeypatch.delitem(sys.modules, f"thesislib.chapters.{name}", raising=False)
+    return "tiny"
+
+
+def test_help_is_quick_because_it_imports_nothing_heavy():
+    code = (
+        "import sys, thesislib.cli\n"
+        "try: thesislib.cli.main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "print([m for m in ('torch', 'numpy', 'pandas', 'papermill', 'IPython') if m in sys.modules])"
+    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=paths.ROOT / "src")
+    assert done.stdout.splitlines()[-1] == "[]", done.stdout + done.stderr
+
+
+def test_run_passes_the_profile_and_typed_parameters(chapter, capsys):
+    assert cli.main(["run", chapter, "--profile", "full", "-p", "dataset", "k49"]) == 0
+    assert "epochs_squared  81" in capsys.readouterr().out
+    assert cli.main(["run", chapter, "-p", "epochs", "4", "-p", "seed", "2"]) == 0
+    out = capsys.readouterr().out
+    assert "epochs_squared  16" in out and "measured in 2 s" in out
+    assert "record: build/tiny.json (code changed)" in out
+
+
+def test_parameters_are_json_or_else_text():
+    pairs = [("a", "3"), ("b", "0.5"), ("c", "[1, 2]"), ("d", "null"), ("e", "k49"), ("f", "true")]
+    assert cli._values(pairs) == {"a": 3, "b": 0.5, "c": [1, 2], "d": None, "e": "k49", "f": True}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "says"),
+    [
+        (["run", "nowhere"], 2, "tiny"),
+        (["run", "tiny_parts"], 2, "a part of a chapter"),
+        (["run", "tiny", "-p", "epoch", "3"], 2, "'epochs'"),
+        (["run", "tiny", "-p", "epochs", "many"], 2, "epochs must be int"),
+        (["run", "tiny", "-p", "dataset", "explosive"], 1, "the loss is nan"),
+        (["run", "tiny", "-p", "dataset", "huge"], 1, "No space left on device"),
+        (["execute", "99_nothing"], 2, "99_nothing"),
+        (["fetch", "nothing"], 1, "kmnist"),
+    ],
+)
+def test_an_expected_error_is_one_clear_line(chapter, capsys, arguments, status, says):
+    assert cli.main(arguments) == status
+    error = capsys.readouterr().err.strip()
+    assert error.startswith("thesis: ") and says in error and "\n" not in error
+
+
+def test_traceback_can_be_asked_for_and_a_mistake_of_ours_always_shows_one(chapter):
+    with pytest.raises(OSError, match="No space left"):
+        cli.main(["--traceback", "run", chapter, "-p", "dataset", "huge"])
+    with pytest.raises(KeyError):
+        cli.main(["run", chapter, "-p", "dataset", "wrong"])
+
+
+def test_an_unknown_profile_is_refused_by_name(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(["run", "tiny", "--profile", "huge"])
+    assert stopped.value.code == 2
+    assert "smoke" in capsys.readouterr().err
+
+
+def write_record(path: Path, **changes: object) -> None:
+    config = ExperimentConfig(profile_name="full").as_dict()
+    module = "thesislib.config"
+    record = {
+        "format": results.FORMAT,
+        "module": module,
+        "config": config,
+        "config_digest": digest({k: v for k, v in config.items() if k != "profile_name"}),
+        "source_hash": results.source_hash(module),
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(record | changes))
+
+
+def test_check_accepts_changed_code_and_refuses_an_edited_or_broken_record(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(paths, "RESULTS", tmp_path)
+    assert cli.main(["check"]) == 0  # nothing committed yet
+    write_record(tmp_path / "chapter" / "a.json")
+    write_record(tmp_path / "chapter" / "b.json", source_hash="0" * 16)
+    assert cli.main(["check"]) == 0
+    out = capsys.readouterr().out
+    assert "a.json  fresh" in out and "b.json  code changed" in out
+
+    write_record(tmp_path / "chapter" / "c.json", config_digest="00000000")
+    (tmp_path / "chapter" / "d.json").write_text("{")
+    write_record(tmp_path / "chapter" / "e.json", module="thesislib.gone")
+    assert cli.main(["check"]) == 1
+    out = capsys.readouterr().out
+    assert "c.json  edited" in out and "d.json  unreadable" in out and "e.json  unreadable" in out
+    assert "5 records, 3 refused" in out
+
+    (tmp_path / "chapter" / "e.json").write_text(json.dumps({"format": results.FORMAT}))
+    assert cli.main(["check"]) == 1
+    assert "e.json  unreadable: it has no 'config'" in capsys.readouterr().out

@@ -1,0 +1,103 @@
+"""The files that start everything: make, conda, Snakemake, continuous integration, the pinned versions."""
+
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+
+import thesislib
+from thesislib import book, paths
+from thesislib.config import PROFILES
+
+PROJECT = tomllib.loads((paths.ROOT / "pyproject.toml").read_text(encoding="utf8"))["project"]
+EXTRAS = PROJECT["optional-dependencies"]
+MAKEFILE = (paths.ROOT / "Makefile").read_text(encoding="utf8")
+TARGETS = ("help", "book", "records", "test", "lab", "lint", "clean")
+
+
+def pins() -> dict[str, str]:
+    lines = (paths.ROOT / "constraints.txt").read_text(encoding="utf8").splitlines()
+    return dict(line.split("==") for line in lines if line and not line.startswith("#"))
+
+
+def test_every_requirement_has_a_pin_that_satisfies_it():
+    pinned = {name.lower().replace("_", "-"): version for name, version in pins().items()}
+    for text in PROJECT["dependencies"] + [r for extra in EXTRAS.values() for r in extra]:
+        requirement = Requirement(text)
+        assert requirement.specifier.contains(pinned[requirement.name]), text
+    assert "+" not in "".join(pinned.values())  # a local version such as +cpu would fit one machine only
+
+
+def test_conda_users_get_what_pyproject_names():
+    environment = yaml.safe_load((paths.ROOT / "environment.yml").read_text(encoding="utf8"))
+    *conda, pip = environment["dependencies"]
+    assert conda == [f"python{PROJECT['requires-python']}", "pip"]
+    options = dict(line.split(" ", 1) for line in pip["pip"])
+    assert options["--constraint"] == "constraints.txt"
+    assert options["--editable"] == f".[{','.join(EXTRAS)}]"
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="there is no make on this machine")
+@pytest.mark.parametrize("target", TARGETS)
+def test_make_knows_the_target_and_says_what_it_does(target: str):
+    subprocess.run(["make", "--dry-run", target], cwd=paths.ROOT, check=True, capture_output=True)
+    assert re.search(rf"^{target}:.* ## \w", MAKEFILE, re.MULTILINE)
+
+
+def test_the_citation_file_agrees_with_the_package():
+    citation = yaml.safe_load((paths.ROOT / "CITATION.cff").read_text(encoding="utf8"))
+    assert citation["version"] == PROJECT["version"] == thesislib.__version__
+    assert citation["license"] == PROJECT["license"]
+
+
+@pytest.mark.parametrize("name", ["tests", "publish"])
+def test_workflows_run_commands_that_exist(name: str):
+    text = (paths.ROOT / ".github" / "workflows" / f"{name}.yml").read_text(encoding="utf8")
+    steps = [step for job in yaml.safe_load(text)["jobs"].values() for step in job["steps"]]
+    commands = [step["run"].split() for step in steps if "run" in step]
+    assert commands
+    for command in commands:
+        if command[0] == "make":
+            assert command[1] in TARGETS
+            assert command[2].removeprefix("PROFILE=") in PROFILES
+        else:
+            assert command == ["bash", ".ci/run"]
+
+
+def test_continuous_integration_ends_with_the_test_suite():
+    script = paths.ROOT / ".ci" / "run"
+    subprocess.run(["bash", "-n", str(script)], check=True)
+    assert script.read_text(encoding="utf8").splitlines()[-1] == "make test"
+    assert script.stat().st_mode & 0o111
+
+
+def dry_run(*arguments: str) -> str:
+    """Return what Snakemake would do, from nothing."""
+    snakemake = [sys.executable, "-m", "snakemake", "--snakefile", "workflow/Snakefile", "--cores", "1"]
+    done = subprocess.run(
+        [*snakemake, "--dry-run", "--forceall", "--printshellcmds", "--nolock", *arguments],
+        cwd=paths.ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout + done.stderr
+
+
+def test_snakemake_runs_every_notebook_and_then_builds_the_book():
+    plan = dry_run("--config", "profile=smoke")
+    order = re.findall(r"thesislib\.cli (execute notebooks/\S+ --profile smoke|build)", plan)
+    executions = [f"execute notebooks/{path.name} --profile smoke" for path in book.notebooks()]
+    assert sorted(order[:-1]) == executions
+    assert order[-1] == "build"
+
+
+def test_snakemake_names_each_run_of_the_records_once():
+    runs = re.findall(r"thesislib\.cli run (\w+ --profile full .*)", dry_run("records"))
+    assert len(runs) == len(set(runs)) > 1
+    assert all("-p dataset" in run and "-p class_split" in run and "-p seed" in run for run in runs)

@@ -1,0 +1,73 @@
+"""Each chapter's notebook: how it is stored, and that all of it runs in the smoke profile."""
+
+import ast
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from thesislib import book, book_checks, paths
+
+NOTEBOOKS = book.notebooks()
+each_notebook = pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+
+
+def read(path: Path) -> nbformat.NotebookNode:
+    nb = nbformat.read(path, as_version=4)
+    nbformat.validate(nb)
+    return nb
+
+
+def code_cells(nb: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
+    return [cell for cell in nb.cells if cell.cell_type == "code"]
+
+
+def tags(cell: nbformat.NotebookNode) -> list[str]:
+    return cell.metadata.get("tags", [])
+
+
+def test_the_table_of_contents_lists_exactly_the_notebooks():
+    pages = [Path(page) for page in book_checks.toc_pages(paths.ROOT / "_toc.yml")]
+    listed = [page.name for page in pages if page.parent.name == paths.EXECUTED.name]
+    assert sorted(listed) == [path.stem for path in NOTEBOOKS]
+    assert listed
+
+
+@each_notebook
+def test_stored_without_outputs(notebook: Path):
+    for cell in code_cells(read(notebook)):
+        assert cell.outputs == [] and cell.execution_count is None, cell.source
+    assert "papermill" not in read(notebook).metadata
+
+
+@each_notebook
+def test_one_parameters_cell_of_at_most_eight_explained_literals(notebook: Path):
+    (cell,) = [cell for cell in code_cells(read(notebook)) if "parameters" in tags(cell)]
+    statements = ast.parse(cell.source).body
+    assert 1 <= len(statements) <= 8
+    for statement in statements:
+        assert isinstance(statement, ast.Assign | ast.AnnAssign), ast.unparse(statement)
+        ast.literal_eval(statement.value)  # a literal, so that papermill can replace it
+        assert "#" in cell.source.splitlines()[statement.end_lineno - 1], "say what the parameter is for"
+    assert "profile" in [ast.unparse(s.targets[0]) for s in statements if isinstance(s, ast.Assign)]
+
+
+@each_notebook
+def test_tells_a_story_and_defines_nothing_long(notebook: Path):
+    for cell in code_cells(read(notebook)):
+        visible = not {"remove-cell", "remove-input", "hide-input", "hide-cell"} & set(tags(cell))
+        assert not visible or len(cell.source.splitlines()) <= 12, cell.source
+        for node in ast.walk(ast.parse(cell.source)):
+            assert not isinstance(node, ast.ClassDef), node.name
+            if isinstance(node, ast.FunctionDef):
+                assert node.end_lineno - node.lineno < 5, node.name
+
+
+@pytest.mark.notebook
+@each_notebook
+def test_every_cell_runs_in_the_smoke_profile(notebook: Path, executed_notebooks: dict[str, Path]):
+    nb = read(executed_notebooks[notebook.stem])
+    assert all(cell.execution_count for cell in code_cells(nb) if cell.source.strip())
+    assert not [o for cell in code_cells(nb) for o in cell.outputs if o.output_type == "error"]
+    (injected,) = [cell for cell in code_cells(nb) if "injected-parameters" in tags(cell)]
+    assert "smoke" in injected.source and "remove-cell" in tags(injected)
