@@ -250,3 +250,22 @@ def test_build_is_strict_and_a_failed_build_leaves_the_earlier_book(tmp_path, ca
     assert "nowhere" not in (output / "book" / "intro.html").read_text()
     assert (tmp_path / "build" / "book.failed" / "book" / "intro.html").exists()
     assert sorted(path.name for path in output.parent.iterdir()) == ["book", "book.failed"]
+
+
+def test_a_parameter_that_papermill_would_only_log_is_refused():
+    known = ("profile", "seed")
+    book.refuse_unknown_parameters({"profile", "seed", "In", "get_ipython", "_i1"}, known)
+    with pytest.raises(ConfigError, match="profle.*Did you mean 'profile'"):
+        book.refuse_unknown_parameters({"profle", "In"}, known)
+
+
+def test_a_figure_that_is_named_but_not_drawn_is_a_problem(tmp_path):
+    toc = tmp_path / "_toc.yml"
+    toc.write_text("format: jb-book\nroot: intro\nchapters:\n- file: executed/01_x\n")
+    (tmp_path / "executed").mkdir()
+    cell = nbformat.v4.new_code_cell("figure")
+    data = {"text/plain": "<Figure size 10x10 with 1 Axes>"}
+    cell.outputs = [nbformat.v4.new_output("execute_result", data=data)]
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), tmp_path / "executed" / "01_x.ipynb")
+    problems = book_checks.notebook_problems(tmp_path / "executed", toc)
+    assert len(problems) == 1 and "not drawn" in problems[0]

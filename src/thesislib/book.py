@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime
 from importlib import metadata
 from pathlib import Path
@@ -84,6 +84,17 @@ def glue_all(values: Mapping[str, object]) -> None:
         # A numpy number is glued as 'np.float64(0.5)', which no format takes; a plain one works.
         scalar = hasattr(value, "item") and getattr(value, "ndim", None) == 0
         glue(key, value.item() if scalar else value, display=False)
+
+
+def refuse_unknown_parameters(names: Iterable[str], known: Collection[str]) -> None:
+    """Raise ConfigError for a parameter that the notebook does not have; papermill itself would only log it.
+
+    ``names`` are the notebook's variables right after the parameters were set.
+    """
+    session = {"In", "Out", "get_ipython", "exit", "quit", "open"}  # what IPython defines
+    for name in names:
+        if not name.startswith("_") and name not in session and name not in known:
+            raise ConfigError(_unknown("parameter", name, list(known)))
 
 
 # Running notebooks -----------------------------------------------------------------------------------

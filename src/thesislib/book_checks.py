@@ -34,6 +34,8 @@ def notebook_problems(executed: Path, toc: Path) -> list[str]:
                 if output["output_type"] == "error":
                     problems.append(f"{path.name}, cell {number}: {output['ename']}: {output['evalue']}")
                 kinds = list(output.get("data", []))
+                if kinds == ["text/plain"] and "".join(output["data"]["text/plain"]).startswith("<Figure"):
+                    problems.append(f"{path.name}, cell {number}: a figure that was named but not drawn")
                 if kinds and not any(kind.startswith(SHOWN_ON_PAGES) for kind in kinds):
                     problems.append(f"{path.name}, cell {number}: no page can show {', '.join(kinds)}")
     return problems

@@ -48,11 +48,13 @@ def as_ticks(axes: Axes, images: np.ndarray, *, zoom: float = 0.55) -> None:
     axes.set_xticks([])
     axes.set_yticks([])
     for position, image in enumerate(images):
-        for place, shift in (((0, position), (-15, 0)), ((position, 1), (0, 15))):
-            transform = axes.get_yaxis_transform() if place[0] == 0 else axes.get_xaxis_transform()
-            box = OffsetImage(paper(image), zoom=zoom, cmap="gray", clim=(0, 1))
+        box = dict(zoom=zoom, cmap="gray", clim=(0, 1))
+        beside = (axes.get_yaxis_transform(), (0, position), (-15, 0))
+        above = (axes.get_xaxis_transform(), (position, 1), (0, 15))
+        for transform, place, shift in (beside, above):
+            mark = OffsetImage(paper(image), **box)
             axes.add_artist(
-                AnnotationBbox(box, place, shift, transform, "offset points", frameon=False, pad=0)
+                AnnotationBbox(mark, place, shift, transform, "offset points", frameon=False, pad=0)
             )
 
 

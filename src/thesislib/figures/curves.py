@@ -1,6 +1,8 @@
 """Curves: training, accuracy against shots, accuracy against one property of a head."""
 
+import re
 from collections.abc import Mapping, Sequence
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -61,11 +63,9 @@ def against_shots(embeddings: Mapping[str, Any], names: Sequence[str], *, rule: 
 def _by_shots(
     metrics: Mapping[str, Any], group: str, rule: str
 ) -> tuple[list[int], list[Mapping[str, float]]]:
-    prefix, suffix = f"{group}_balanced_accuracy_s", f"_{rule}_rule"
-    shots = sorted(
-        int(k[len(prefix) : -len(suffix)]) for k in metrics if k.startswith(prefix) and k.endswith(suffix)
-    )
-    return shots, [metrics[f"{prefix}{s}{suffix}"] for s in shots]
+    pattern = re.compile(rf"{group}_balanced_accuracy_s(\d+)_{rule}_rule")
+    found = {int(match[1]): row for name, row in metrics.items() if (match := pattern.fullmatch(name))}
+    return sorted(found), [found[s] for s in sorted(found)]
 
 
 def rules(embedding: Mapping[str, Any]) -> Figure:
@@ -116,7 +116,7 @@ def sweeps(metrics: Mapping[str, Any], features: float, pixels: float) -> Figure
     )
     axes[2].set_title(f"regularisers at f = {regularisers.rsplit('f', 1)[1]}")
     axes[2].margins(x=0.15)
-    axes[0].legend(loc="lower right")
+    axes[0].legend(loc="best")
     axes[1].annotate("features", (0, 100 * features), (2, 3), textcoords="offset points", fontsize=8)
     axes[1].annotate(
         "pixels", (0, 100 * pixels), (2, 3), textcoords="offset points", fontsize=8, color="#666666"
@@ -134,6 +134,36 @@ def splits(records: Sequence[Mapping[str, Any]], names: Sequence[str], *, shots:
     for column, colour, marker in zip(range(len(names)), style.CYCLE, style.MARKERS, strict=False):
         axes.plot([column] * len(values), values[:, column], marker, color=colour, alpha=0.75, zorder=2)
         axes.plot([column - 0.18, column + 0.18], [values[:, column].mean()] * 2, color=style.BLACK, zorder=3)
-    axes.set_xticks(range(len(names)), [NAMES[n].replace(": ", ":\n") for n in names])
+    axes.set_xticks(range(len(names)), [fill(NAMES[n], 16) for n in names])
     axes.set_ylabel("unseen balanced accuracy, %")
+    return figure
+
+
+def more_classes(records: Sequence[Mapping[str, Any]], *, shots: int = 10) -> Figure:
+    """Draw unseen accuracy against the number of training classes: equal total, and equal images a class."""
+    names = {
+        "spatial_five_views": "features, spatial, five views",
+        "features": "features, pooled",
+        "head_f64": "thesis's head, f = 64",
+        "head_f10": "thesis's head, f = 10",
+        "pixels": "pixels",
+    }
+    figure, axes = style.figure(3.5, columns=2, sharey=True)
+    for axis, key, title in zip(
+        axes,
+        ("total_images", "images_per_class"),
+        ("{} images in all", "at most {} images a class"),
+        strict=True,
+    ):
+        points = sorted((r for r in records if r["config"][key]), key=lambda r: r["metrics"]["train_classes"])
+        x = [r["metrics"]["train_classes"] for r in points]
+        for (name, label), colour, marker in zip(names.items(), style.CYCLE, style.MARKERS, strict=False):
+            metric = f"unseen_balanced_accuracy_s{shots}_max_rule"
+            y = [100 * r["metrics"]["embeddings"][name][metric]["mean"] for r in points]
+            axis.plot(x, y, color=colour, marker=marker, label=label)
+        axis.set(title=title.format(points[0]["config"][key]), xscale="log", xlabel="training classes")
+        axis.set_xticks(x, x, fontsize=8)
+        axis.minorticks_off()
+    axes[0].set_ylabel("unseen balanced accuracy, %")
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return figure

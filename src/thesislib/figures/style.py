@@ -39,5 +39,10 @@ def use_style() -> None:
 
 
 def figure(height: float, columns: int = 1, rows: int = 1, **kwargs) -> tuple[Figure, object]:
-    """Return a figure as wide as the text, ``height`` inches high, and its axes."""
-    return plt.subplots(rows, columns, figsize=(WIDTH, height), layout="constrained", **kwargs)
+    """Return a figure as wide as the text, ``height`` inches high, and its axes.
+
+    pyplot forgets it at once: a notebook shows what a cell returns, and would show an open figure again.
+    """
+    made, axes = plt.subplots(rows, columns, figsize=(WIDTH, height), layout="constrained", **kwargs)
+    plt.close(made)
+    return made, axes

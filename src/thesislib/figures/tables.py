@@ -4,9 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
+from pandas.io.formats.style import Styler
+from torch import nn
 
 from thesislib.evaluation.intervals import of_the_mean
 from thesislib.figures.curves import NAMES
+from thesislib.networks.layer_table import layer_table
 
 COLUMNS = {
     "unseen, S=1": "unseen_balanced_accuracy_s1_max_rule",
@@ -16,6 +19,16 @@ COLUMNS = {
     "seen, S=10": "seen_balanced_accuracy_s10_max_rule",
     "all 49, S=10": "all_balanced_accuracy_s10_max_rule",
 }
+
+
+def layers(network: nn.Module, input_shape: tuple[int, ...]) -> Styler:
+    """Return the layer and shape table of a network, thousands apart, for a page."""
+    return plain(layer_table(network, input_shape, depth=3)).format(thousands=",")
+
+
+def plain(frame: pd.DataFrame, *, words: bool = False) -> Styler:
+    """Return a table without its index, in the book's look; cells of ``words`` wrap, numbers do not."""
+    return frame.style.hide().set_table_attributes(f'class="dataframe{" words" * words}"')
 
 
 def systems(record: Mapping[str, Any]) -> pd.DataFrame:
