@@ -1,0 +1,117 @@
+"""Figures draw what they are given: the numbers in a record are the numbers on the axes."""
+
+import numpy as np
+import pytest
+
+from thesislib.figures import chapter3_numbers, characters, confusion, curves, embeddings, style, tables
+
+
+def over(mean):
+    return {"mean": mean, "sd": 0.01, "low": mean - 0.02, "high": mean + 0.02, "n": 5}
+
+
+def scores(base):
+    return {
+        f"{group}_balanced_accuracy_s{shots}_{rule}_rule": over(base + shots / 1000)
+        for group in ("unseen", "seen", "all")
+        for shots in (1, 5, 10, 25)
+        for rule in ("max", "mean", "softmax", "prototype_mean")
+    }
+
+
+NAMES = ("pixels", "thesis_features", "thesis_head", "linear_head", "best_features", "best_embedding")
+
+
+def record(split, base):
+    systems = {name: scores(base + i / 100) for i, name in enumerate(NAMES)}
+    metrics = {"embeddings": systems, "thesis_classifier_seen_balanced_accuracy": 0.9}
+    config = {"class_split": split, "images_per_class": 50}
+    return {
+        "metrics": metrics,
+        "config": config,
+        "split": {"seen": list(range(9, 49)), "unseen": list(range(9))},
+    }
+
+
+def test_mosaic_puts_every_image_in_its_place():
+    images = np.random.default_rng(0).integers(0, 256, (2, 3, 4, 4), dtype=np.uint8)
+    picture = characters.mosaic(images, gap=1)
+    assert picture.shape == (9, 14)
+    assert np.allclose(picture[5:9, 5:9], 1 - images[1, 1] / 255)
+    assert (picture[4] == 1).all()  # the gap is paper
+
+
+def test_curves_show_the_records_numbers():
+    figure = curves.against_shots(record(1, 0.5)["metrics"]["embeddings"], ["pixels", "thesis_head"])
+    line = figure.axes[0].lines[1]
+    assert list(line.get_xdata()) == [1, 5, 10, 25]
+    assert np.allclose(line.get_ydata(), [100 * (0.52 + s / 1000) for s in (1, 5, 10, 25)])
+
+
+def test_a_rule_is_not_mistaken_for_another_that_ends_alike():
+    shots, rows = curves._by_shots(scores(0.5), "unseen", "mean")
+    assert shots == [1, 5, 10, 25] and len(rows) == 4
+
+
+def test_paired_differences_and_their_interval_are_those_of_the_splits():
+    drawn = [record(i, 0.5 + 0.02 * i) for i in (1, 2, 3)]
+    numbers = chapter3_numbers.of_stored_runs(drawn, [record(0, 0.6), record(0, 0.61)])
+    assert numbers["n_drawn"] == 3 and numbers["n_fixed"] == 2
+    assert numbers["gain_pixels_mean"] == pytest.approx(5)  # the same in every split, so no spread
+    assert numbers["gain_pixels_low"] == pytest.approx(numbers["gain_pixels_high"])
+    assert numbers["stored_pixels_s10"] == pytest.approx(100 * (0.54 + 0.01))
+    assert numbers["split_sd"] == pytest.approx(2)
+    table = tables.over_splits(drawn, NAMES)
+    assert table.loc["pixels", "minus pixels"] == "–" and table.loc["pixels", "S=10"].startswith("55.0 [")
+
+
+def test_the_table_of_systems_has_guessing_and_every_system():
+    table = tables.systems(record(0, 0.5))
+    assert len(table) == len(NAMES) + 1
+    assert table.loc["guessing"].tolist() == ["11.1"] * 4 + ["2.5", "2.0"]
+    assert table.loc["pixels", "unseen, S=10"] == "51.0 ± 1.0"
+
+
+def test_confusions_are_shares_of_the_true_class():
+    counts = np.array([[30, 10], [0, 5]])
+    figure = confusion.unseen_confusion({"a": counts}, np.zeros((2, 28, 28), np.uint8))
+    shares = figure.axes[0].images[0].get_array()
+    assert np.allclose(shares, [[0.75, 0.25], [0, 1]])
+    assert {text.get_text() for text in figure.axes[0].texts} == {"75", "25", "100"}
+
+
+def test_the_unseen_classes_come_last_in_the_large_confusion():
+    counts = np.diag([1, 2, 3, 4]) + np.eye(4, dtype=int)[[1, 0, 2, 3]]
+    shares = confusion.all_confusion(counts, unseen=[0]).axes[0].images[0].get_array()
+    expected = counts / counts.sum(axis=1, keepdims=True)
+    assert np.allclose(shares, expected[np.ix_([1, 2, 3, 0], [1, 2, 3, 0])])
+
+
+def test_a_map_shows_every_class_and_a_figure_is_shown_once():
+    import matplotlib.pyplot as plt
+
+    style.use_style()
+    arrays = {}
+    for group in ("seen", "unseen"):
+        arrays[f"{group}_thesis_map"] = np.random.default_rng(1).normal(size=(12, 2))
+        arrays[f"{group}_image"] = np.full((12, 28, 28), 200, np.uint8)
+        arrays[f"{group}_label"] = np.repeat([3, 4, 8], 4)
+    figure = embeddings.kernel_pca_maps(arrays, "thesis")
+    assert [axis.get_title(loc="left") for axis in figure.axes] == ["3 seen classes", "3 unseen classes"]
+    assert len(figure.axes[0].artists) == 12
+    assert len(embeddings.interactive_map(arrays, "seen", "thesis").data) == 3
+    assert plt.get_fignums() == []
+
+
+def test_the_curve_over_classes_is_in_order_of_classes():
+    def point(classes, key):
+        systems = ("spatial_five_views", "features", "head_f64", "head_f10", "pixels")
+        metrics = {n: {"unseen_balanced_accuracy_s10_max_rule": over(classes / 1000)} for n in systems}
+        config = {"total_images": None, "images_per_class": None} | {key: 60}
+        return {"config": config, "metrics": {"train_classes": classes, "embeddings": metrics}}
+
+    records = [point(c, key) for key in ("total_images", "images_per_class") for c in (100, 10, 30)]
+    figure = curves.more_classes(records)
+    assert list(figure.axes[0].lines[0].get_xdata()) == [10, 30, 100]
+    assert np.allclose(figure.axes[1].lines[2].get_ydata(), [1, 3, 10])
+    assert len(set(style.CYCLE)) == len(style.CYCLE) == len(style.MARKERS)
