@@ -18,7 +18,7 @@ export MALLOC_TOP_PAD_ := 67108864
 
 help: ## show the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
-	@echo "  PROFILE=quick (minutes, built-in data) or full (shows the stored full-size results)"
+	@echo "  PROFILE=quick (minutes, built-in data), smoke (seconds, to try) or full (hours, fetched data)"
 
 book: $(INSTALLED) ## run the chapters and build the book (PROFILE=quick)
 	@$(BIN)/snakemake --snakefile workflow/Snakefile --cores all --quiet all --config profile=$(PROFILE)

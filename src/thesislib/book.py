@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from importlib import metadata
 from pathlib import Path
@@ -19,6 +19,7 @@ from IPython.display import Markdown
 
 from thesislib import book_checks, book_scripts, paths, published, results
 from thesislib.config import ConfigError
+from thesislib.files import write_whole
 
 # The tools whose versions decide how a page looks; the build status lists them.
 TOOLS = ("jupyter-book", "sphinx", "sphinx-book-theme", "myst-nb", "papermill", "torch", "numpy")
@@ -43,7 +44,6 @@ def provenance(record: Mapping[str, Any], minutes_to_read: int) -> Markdown:
             "its digest disagree. Delete it and run again."
         )
     config, environment = record["config"], record["environment"]
-    seeds = config.get("seeds", [config["seed"]])
     commit = environment["commit"]
     if state == "code changed":
         code = f'<strong class="stale">measured at commit {html.escape(commit)}, code changed since</strong>'
@@ -53,7 +53,7 @@ def provenance(record: Mapping[str, Any], minutes_to_read: int) -> Markdown:
     rerun = "less than a minute" if minutes < 1 else f"about {minutes:.0f} min"
     rows = {
         "Profile": f"<strong>{html.escape(config['profile_name'])}</strong>",
-        "Seeds": ", ".join(str(seed) for seed in seeds),
+        "Seed": str(config["seed"]),
         "Data": html.escape(_data_line(record["data"])),
         "Split": html.escape(_split_line(record["split"])),
         "Code": code,
@@ -74,6 +74,18 @@ def _split_line(split: Mapping[str, Any]) -> str:
     """Return a split's name and how many classes, signers or clips each part lists."""
     counts = [f"{len(v)} {k.replace('_', ' ')}" for k, v in split.items() if isinstance(v, list | tuple)]
     return ", ".join([str(split["name"]), *counts] if "name" in split else counts)
+
+
+def stored_provenance(records: Sequence[Mapping[str, Any]]) -> Markdown:
+    """Return one line on stored records: how many, at which commits, on what, and how many the code has left."""
+    commits = sorted({record["environment"]["commit"] for record in records})
+    devices = sorted({record["environment"]["device"] for record in records})
+    changed = sum(results.state(record) == "code changed" for record in records)
+    minutes = sum(record["wall_seconds"] for record in records) / 60
+    line = f"{len(records)} stored records, measured at commit {', '.join(commits)} on {'; '.join(devices)}, "
+    line += f"{minutes:.0f} minutes in all"
+    mark = f', <strong class="stale">code changed since for {changed}</strong>' if changed else ""
+    return Markdown(f'<div class="provenance" role="note">{line}{mark}</div>')
 
 
 def glue_all(values: Mapping[str, object]) -> None:
@@ -239,9 +251,7 @@ def build_status(executed: Path) -> str:
 
 
 def _write_text(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text, encoding="utf8")
-    os.replace(temporary, path)
+    write_whole(path, lambda temporary: temporary.write_text(text, encoding="utf8"))
 
 
 # Building --------------------------------------------------------------------------------------------

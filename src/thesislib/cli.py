@@ -116,6 +116,10 @@ def _run(options: argparse.Namespace) -> None:
     for name, value in record["metrics"].items():
         if isinstance(value, int | float):
             print(f"{name}  {value:.6g}")
+    for name, metrics in record["metrics"].get("embeddings", {}).items():
+        for metric, value in metrics.items():
+            if metric.startswith("unseen_balanced_accuracy") and metric.endswith("_max_rule"):
+                print(f"{name} {metric}  {value['mean']:.4f} ± {value['sd']:.4f}")
     print(f"measured in {record['wall_seconds']:.0f} s at commit {record['environment']['commit']}")
     print(f"record: {os.path.relpath(chapter.record_path(config))} ({state(record)})")
 

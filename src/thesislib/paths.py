@@ -12,9 +12,7 @@ GENERATED = BOOK / "generated"  # pages and tables made from records
 
 DATA = ROOT / "data"
 SPLITS = DATA / "splits"  # committed: which classes or signers are left out
-RESULTS = DATA / "results"  # committed: records of full-size and real-data runs
-WEIGHTS = DATA / "weights"  # committed: small networks that a later chapter or a reader needs
-CACHE = DATA / "cache"  # ignored: rendered or converted data sets
+RESULTS = DATA / "results"  # committed: records of full-profile runs on real data
 
 BUILD = ROOT / "build"  # ignored
 RUNS = BUILD / "runs"  # checkpoints, histories and arrays of runs, one folder a record

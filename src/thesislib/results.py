@@ -5,8 +5,6 @@ import functools
 import hashlib
 import json
 import math
-import os
-import tempfile
 import zipfile
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -16,6 +14,7 @@ import numpy as np
 
 from thesislib import paths
 from thesislib.config import ExperimentConfig, digest
+from thesislib.files import write_whole
 
 FORMAT = 1
 PACKAGE = Path(__file__).resolve().parent
@@ -36,34 +35,19 @@ def record_name(config: ExperimentConfig, label: str) -> str:
 
 
 def record_path(experiment: str, name: str, *, committed: bool) -> Path:
-    """Return where a record lives: data/results for full and real-data runs, build/results for the rest."""
+    """Return where a record lives: data/results for full-profile runs on real data, build/results for the rest."""
     return (paths.RESULTS if committed else paths.QUICK_RESULTS) / experiment / f"{name}.json"
 
 
 def write_json(path: Path, value: Any) -> None:
     """Write JSON through a temporary file and a rename, so that a killed run leaves no half file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf8") as file:
-            json.dump(value, file, indent=1, allow_nan=False)
-            file.write("\n")
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    text = json.dumps(value, indent=1, allow_nan=False) + "\n"
+    write_whole(path, lambda temporary: temporary.write_text(text, encoding="utf8"))
 
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     """Write the arrays that figures draw, compressed, through a temporary file and a rename."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with temporary.open("wb") as file:
-            np.savez_compressed(file, **arrays)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_whole(path, lambda temporary: np.savez_compressed(temporary, **arrays))
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
@@ -158,12 +142,19 @@ def cached(
 
 
 def committed_records(experiment: str) -> list[dict[str, Any]]:
-    """Return every committed record of an experiment, sorted by file name."""
-    return [read_record(path) for path in sorted((paths.RESULTS / experiment).glob("*.json"))]
+    """Return every committed record of an experiment, by file name; raise RecordError for an edited one."""
+    records = []
+    for path in sorted((paths.RESULTS / experiment).glob("*.json")):
+        records.append(read_record(path))
+        if state(records[-1]) == "edited":
+            raise RecordError(
+                f"{path} was edited: its configuration and its digest disagree. Delete it and run again."
+            )
+    return records
 
 
 def state(record: Mapping[str, Any]) -> str:
-    """Return 'fresh', 'code changed' (shown with a mark) or 'edited' (refused: config and digest disagree)."""
+    """Return 'fresh', 'code changed' (the page says so) or 'edited' (refused: config and digest disagree)."""
     config = {k: v for k, v in record["config"].items() if k != "profile_name"}
     if digest(config) != record["config_digest"]:
         return "edited"

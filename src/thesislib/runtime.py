@@ -46,7 +46,7 @@ def code_version() -> str:
 
 
 def processor_name() -> str:
-    """Return the GPU's name, or the CPU's as the operating system gives it, with the number of cores used."""
+    """Return the GPU's name, or the CPU's as the operating system gives it, with the number of threads."""
     if torch.cuda.is_available():
         return torch.cuda.get_device_name()
     name = platform.processor() or platform.machine()
@@ -55,7 +55,8 @@ def processor_name() -> str:
             name = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
         pass
-    return f"{name}, {torch.get_num_threads()} threads"
+    threads = torch.get_num_threads()
+    return f"{name}, {threads} thread{'s' * (threads > 1)}"
 
 
 def fingerprint() -> dict[str, str]:

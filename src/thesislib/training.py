@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
+from thesislib.files import write_whole
 from thesislib.runtime import seed_everything
 
 
@@ -84,7 +84,8 @@ def fit(
     a new batch there. ``loss(network(inputs), targets)`` may own parameters (alpha and beta; proxies): they
     are trained with the network's. All that is random in an epoch follows from (seed, epoch), so a run
     resumed from the checkpoint of its last epoch ends with the same weights as an undisturbed one.
-    Raises TrainingDiverged on an infinite or undefined loss, ValueError where inputs and targets disagree.
+    The last incomplete batch of an epoch is left out. Raises TrainingDiverged on an infinite or undefined loss,
+    ValueError where inputs and targets disagree.
     """
     if len(inputs) != len(targets) or len(inputs) < 2:
         raise ValueError(f"need at least two inputs, and a target for each: {len(inputs)}, {len(targets)}")
@@ -137,12 +138,12 @@ def fit(
         history.append(row)
         progress.set_postfix(loss=f"{mean_loss:.3f}")
         state = {"trained": trained.state_dict(), "optimizer": optimizer.state_dict(), "history": history}
-        _write(checkpoint, lambda path, state=state: torch.save(state, path))
+        write_whole(checkpoint, lambda path, state=state: torch.save(state, path))
     network.eval()
     lines = "".join(json.dumps(row) + "\n" for row in history)
-    _write(folder / "history.jsonl", lambda path: path.write_text(lines, encoding="utf8"))
+    write_whole(folder / "history.jsonl", lambda path: path.write_text(lines, encoding="utf8"))
     weights = {name: tensor.contiguous() for name, tensor in trained.state_dict().items()}
-    _write(finished, lambda path: save_file(weights, path))
+    write_whole(finished, lambda path: save_file(weights, path))
     checkpoint.unlink(missing_ok=True)
     return history
 
@@ -150,14 +151,3 @@ def fit(
 def read_history(folder: Path) -> list[dict[str, float]]:
     """Return a finished run's history, one mapping an epoch."""
     return [json.loads(line) for line in (folder / "history.jsonl").read_text(encoding="utf8").splitlines()]
-
-
-def _write(path: Path, write: Callable[[Path], Any]) -> None:
-    """Let ``write`` fill a temporary file beside ``path``, then rename it: never a half-written file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        write(temporary)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

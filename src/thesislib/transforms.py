@@ -18,7 +18,7 @@ class GlyphAugmentation:
     """Affine jitter and cutout for characters; a flip or a colour change would make another character.
 
     ``rotation`` in degrees, ``shift`` in pixels, ``scale`` and ``shear`` as fractions, ``cutout`` the side of an
-    erased square in pixels (DeVries and Taylor 2017; the thesis erases 8 of 64 pixels of a hand).
+    erased square in pixels (DeVries and Taylor 2017; the thesis erases 8 x 8 of 64 x 64 pixels).
     """
 
     rotation: float = 10.0

@@ -43,7 +43,7 @@ def adversarial_steps(
 ) -> Tensor:
     """Return images walked towards being taken for ``target`` (Ignatiev 2019, eq. 3.37), all steps kept.
 
-    ``score`` maps images [n, 1, S, S] to class scores [n, C], ``target`` [n] is the wrong class wanted; each
+    ``score`` maps images [n, 1, S, S] to class scores [n, C], ``target`` [n] is the class wanted; each
     step adds ``rate`` times the sign of the gradient. Result [steps + 1, n, S, S], starting with the images.
     """
     path = [images]

@@ -1,1 +1,1 @@
-"""Experiments, one module each: a frozen Config in, a record out."""
+"""Experiments: a frozen Config in, a record out; and the stages they share."""

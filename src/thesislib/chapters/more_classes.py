@@ -17,6 +17,7 @@ from torch.nn.functional import normalize
 from thesislib import paths, results, runtime
 from thesislib.chapters.character_stages import (
     BEST_AUGMENTATION,
+    NETWORK,
     Characters,
     Embedding,
     augmented_features,
@@ -161,7 +162,7 @@ def _measure(config: Config) -> dict[str, Any]:
     repeats = max(EPOCH // len(train_image), 1)
     epochs = max(round(config.image_passes / (repeats * len(train_image))), 1)
 
-    runtime.seed_everything(config.seed, 0)
+    runtime.seed_everything(config.seed, NETWORK)
     encoder = GlyphEncoder(width=config.width, stem_stride=config.stem_stride, features=config.features)
     classifier = train_classifier(
         train_image.repeat(repeats, 1, 1),
@@ -188,6 +189,7 @@ def _measure(config: Config) -> dict[str, Any]:
     }
     views = augmented_features(classifier.encoder, train_image, views=repeats + 1, seed=config.seed)
     for f in (10, 64):
+        runtime.seed_everything(config.seed, NETWORK)
         head, loss = EmbeddingHead(config.features, f), PairwiseCosineLoss()
         recipe = head_recipe(config.head_epochs)
         train_head(views, train_label, head, loss, recipe, folder=folder / f"head_f{f}", seed=config.seed)

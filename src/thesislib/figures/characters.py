@@ -61,7 +61,7 @@ def as_ticks(axes: Axes, images: np.ndarray, *, zoom: float = 0.55) -> None:
 def gradient_grid(image: np.ndarray, gradient: np.ndarray) -> Figure:
     """Draw pairwise similarity gradients (Ignatiev 2019, figure 3.18): images [n, S, S], gradients [n, n, S, S].
 
-    Row a shows image a; the column is the image it is compared with. Orange pixels would raise the similarity
+    Row a shows image a; the column is the image it is compared with. Red pixels would raise the similarity
     with more ink, blue ones lower it; each cell is scaled by its own largest gradient.
     """
     n = len(image)
@@ -98,8 +98,8 @@ def preferred(images: np.ndarray) -> Figure:
 
 
 def adversarial(before: np.ndarray, after: np.ndarray, target: np.ndarray) -> Figure:
-    """Draw images [n, S, S], the change that fools the embedding, the fooled image, and the class it joins."""
-    labels = ("image", "change", "sum", "taken for")
+    """Draw images [n, S, S], the change that should fool the embedding, their sum, and the class aimed at."""
+    labels = ("image", "change", "sum", "target")
     n = len(before)
     figure, axes = style.figure(style.WIDTH * 4.3 / n, rows=4, columns=n)
     for column in range(n):

@@ -18,7 +18,7 @@ class RivalEncoder(nn.Module):
 
 
 def resnet18_encoder() -> RivalEncoder:
-    """Return torchvision's ResNet-18 for 28-pixel grey images: a 3x3 first layer, 512 features."""
+    """Return torchvision's ResNet-18 for 28-pixel grey images: a 3x3 first layer of stride 2, 512 features."""
     backbone = import_torchvision().models.resnet18(weights=None)
     backbone.conv1 = nn.Conv2d(1, 64, 3, stride=2, padding=1, bias=False)
     backbone.fc = nn.Identity()
