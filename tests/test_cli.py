@@ -121,6 +121,10 @@ def write_record(path: Path, **changes: object) -> None:
         "config": config,
         "config_digest": digest({k: v for k, v in config.items() if k != "profile_name"}),
         "source_hash": results.source_hash(module),
+        "experiment": "chapter",
+        "data": {},
+        "metrics": {},
+        "published": {},
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(record | changes))

@@ -70,7 +70,7 @@ def _unknown(what: str, name: object, known: typing.Iterable[str]) -> str:
 
 
 def _checked(name: str, value: Any, annotation: Any) -> Any:
-    """Return the value as its annotated type (whole floats and lists are converted), or raise ConfigError."""
+    """Return the value as its annotated type (an int serves as a float, a list as a tuple); else ConfigError."""
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin in (typing.Union, types.UnionType):
         if value is None and type(None) in arguments:

@@ -17,6 +17,7 @@ from thesislib.config import ExperimentConfig, digest
 from thesislib.files import write_whole
 
 FORMAT = 1
+NEEDED = {"experiment", "module", "config", "config_digest", "source_hash", "data", "metrics", "published"}
 PACKAGE = Path(__file__).resolve().parent
 
 # Changing these cannot change a measured number, so they do not make a record stale.
@@ -69,7 +70,7 @@ def read_record(path: Path) -> dict[str, Any]:
         raise RecordError(f"no record at {path}; make it with `thesis run`") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise RecordError(f"{path} is not a readable record ({error}); delete it and run again") from None
-    if not isinstance(record, dict) or record.get("format") != FORMAT:
+    if not isinstance(record, dict) or record.get("format") != FORMAT or not record.keys() >= NEEDED:
         raise RecordError(f"{path} is not a record of format {FORMAT}; delete it and run again")
     return record
 

@@ -93,6 +93,7 @@ def fit(
     trained = nn.ModuleDict({"network": network, "loss": loss})
     if finished.exists():
         trained.load_state_dict(load_file(finished, device=str(inputs.device)))
+        network.eval()
         return read_history(folder)
 
     groups = parameter_groups([network, loss], recipe.weight_decay)
