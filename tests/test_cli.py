@@ -149,4 +149,4 @@ def test_check_accepts_changed_code_and_refuses_an_edited_or_broken_record(tmp_p
 
     (tmp_path / "chapter" / "e.json").write_text(json.dumps({"format": results.FORMAT}))
     assert cli.main(["check"]) == 1
-    assert "e.json  unreadable: it has no 'config'" in capsys.readouterr().out
+    assert "e.json is not a record" in capsys.readouterr().out

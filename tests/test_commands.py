@@ -64,7 +64,8 @@ def test_workflows_run_commands_that_exist(name: str):
     for command in commands:
         if command[0] == "make":
             assert command[1] in TARGETS
-            assert command[2].removeprefix("PROFILE=") in PROFILES
+            for setting in command[2:]:
+                assert setting.removeprefix("PROFILE=") in PROFILES
         else:
             assert command == ["bash", ".ci/run"]
 
