@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from thesislib.datasets.glyphs import GlyphDataset
+from thesislib.datasets.sources import DataError
 from thesislib.evaluation.low_shot import LowShotScores, Similarity, cosine, low_shot
 from thesislib.networks.glyph_classifier import GlyphClassifier
 from thesislib.runtime import seed_everything
@@ -48,6 +50,14 @@ class Embedding:
     query: Tensor
     similarity: Similarity = cosine
     rules: tuple[str, ...] = ("max", "prototype_mean")
+
+
+def data_sha256(load: Callable[[], GlyphDataset]) -> str | None:
+    """Return the digest of the data as they are now, None where they are not here: a record can be read without."""
+    try:
+        return load().sha256
+    except DataError:
+        return None
 
 
 def position_in(classes: Sequence[int], label: Tensor) -> Tensor:

@@ -21,6 +21,7 @@ from thesislib.chapters.character_stages import (
     ImageFunction,
     augmented_features,
     best_recipe,
+    data_sha256,
     embed,
     five_views,
     head_recipe,
@@ -34,7 +35,6 @@ from thesislib.chapters.character_stages import (
 )
 from thesislib.config import ExperimentConfig
 from thesislib.datasets import glyphs, splits
-from thesislib.datasets.sources import DataError
 from thesislib.evaluation.intervals import over_draws
 from thesislib.evaluation.low_shot import RULES, cosine
 from thesislib.losses.pairwise import PairwiseCosineLoss, PairwiseL1Loss
@@ -87,13 +87,13 @@ class Config(ExperimentConfig):
 def run(config: Config) -> dict[str, Any]:
     """Return the record of this configuration, measured now unless it is stored; see `results.cached`."""
 
-    def data_sha256() -> str | None:
-        try:
-            return load(config).sha256
-        except DataError:  # a record can be read without the data
-            return None
-
-    return results.cached(record_path(config), config, __name__, lambda: _Run(config).record(), data_sha256)
+    return results.cached(
+        record_path(config),
+        config,
+        __name__,
+        lambda: _Run(config).record(),
+        lambda: data_sha256(lambda: load(config)),
+    )
 
 
 def record_path(config: Config) -> Path:

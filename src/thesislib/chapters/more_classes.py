@@ -22,6 +22,7 @@ from thesislib.chapters.character_stages import (
     Embedding,
     augmented_features,
     best_recipe,
+    data_sha256,
     embed,
     five_views,
     head_recipe,
@@ -33,7 +34,6 @@ from thesislib.chapters.character_stages import (
 )
 from thesislib.config import ConfigError, ExperimentConfig
 from thesislib.datasets import glyphs
-from thesislib.datasets.sources import DataError
 from thesislib.evaluation.intervals import over_draws
 from thesislib.losses.pairwise import PairwiseCosineLoss
 from thesislib.networks.embedding import EmbeddingHead
@@ -83,13 +83,13 @@ class Config(ExperimentConfig):
 def run(config: Config) -> dict[str, Any]:
     """Return the record of this configuration, measured now unless it is stored; see `results.cached`."""
 
-    def data_sha256() -> str | None:
-        try:
-            return load(config).sha256
-        except DataError:  # a record can be read without the data
-            return None
-
-    return results.cached(record_path(config), config, __name__, lambda: _measure(config), data_sha256)
+    return results.cached(
+        record_path(config),
+        config,
+        __name__,
+        lambda: _measure(config),
+        lambda: data_sha256(lambda: load(config)),
+    )
 
 
 def record_path(config: Config) -> Path:
