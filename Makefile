@@ -6,12 +6,6 @@ VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-# On a CPU a training step frees and asks for the same large blocks again and again. By default the C library
-# hands them back to the system each time, and the page faults cost a third of the run. These three keep them.
-export MALLOC_MMAP_THRESHOLD_ := 1073741824
-export MALLOC_TRIM_THRESHOLD_ := 4294967296
-export MALLOC_TOP_PAD_ := 67108864
-
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help book records test lab lint clean

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,43 @@ def same_weights(a: nn.Module, b: nn.Module) -> bool:
     return all(
         torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True)
     )
+
+
+def test_what_is_evaluated_after_an_epoch_is_in_the_history(tmp_path):
+    asked = []
+
+    def evaluate(network: nn.Module) -> dict[str, float]:
+        asked.append(network.training)
+        return {"right": float((network(examples()[0]).argmax(1) == examples()[1]).float().mean())}
+
+    network, _, history = small_fit(tmp_path, evaluate=evaluate)
+    assert asked == [False] * SMALL.epochs  # in evaluation mode, and so once an epoch
+    assert history[-1]["right"] == evaluate(network)["right"] and read_history(tmp_path) == history
+    plain, _, _ = small_fit(tmp_path / "plain")
+    assert same_weights(network, plain)  # asking changes nothing
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw", "adabound"])
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_every_optimiser_learns_in_both_precisions(tmp_path, optimizer, precision):
+    recipe = Recipe(
+        epochs=20,
+        batch_size=10,
+        optimizer=optimizer,
+        precision=precision,
+        schedule="constant",
+        warmup_epochs=1,
+    )
+    recipe = replace(recipe, lr_max=0.05 if optimizer == "sgd" else 0.01)
+    network, _, history = small_fit(tmp_path, recipe=recipe)
+    assert history[-1]["loss"] < 0.6 * history[0]["loss"]
+    assert {p.dtype for p in network.parameters()} == {torch.float32}
+
+
+def test_a_constant_rate_stays_after_the_warm_up():
+    recipe = Recipe(schedule="constant", warmup_epochs=2, lr_max=0.3)
+    assert learning_rate(recipe, 1) == pytest.approx(0.15, rel=1e-4)
+    assert {learning_rate(recipe, epoch) for epoch in (2, 5, 7.5, 10, 20)} == {0.3}
 
 
 # Schedules ------------------------------------------------------------------------------------------
@@ -164,7 +202,7 @@ def test_training_learns_and_ends_ready_to_use(tmp_path):
     assert (network(inputs).argmax(1) == targets).float().mean() > 0.8
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw", "adabound"])
 def test_every_step_takes_the_rate_of_the_schedule(tmp_path, monkeypatch, optimizer):
     rates = []
     kind = {"sgd": torch.optim.SGD, "adamw": torch.optim.AdamW}[optimizer]
@@ -331,7 +369,7 @@ def test_a_killed_run_resumes_to_the_very_same_weights(tmp_path):
     assert left == {"history.jsonl", "weights.safetensors"}
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw", "adabound"])
 @pytest.mark.parametrize("stop_at", [1, 7, 12, 23])  # batches: 6 an epoch, 4 epochs
 def test_an_interrupted_run_resumes_to_the_very_same_weights(tmp_path, optimizer, stop_at):
     recipe = Recipe(epochs=4, batch_size=8, optimizer=optimizer, warmup_epochs=1, restarts=(2,))

@@ -1,7 +1,6 @@
 """The book: run notebooks, show where numbers come from, write pages made from records, build and check."""
 
 import contextlib
-import difflib
 import html
 import json
 import os
@@ -18,7 +17,7 @@ from typing import Any
 from IPython.display import Markdown
 
 from thesislib import book_checks, book_scripts, paths, published, results
-from thesislib.config import ConfigError
+from thesislib.config import ConfigError, unknown
 from thesislib.files import write_whole
 
 # The tools whose versions decide how a page looks; the build status lists them.
@@ -106,7 +105,7 @@ def refuse_unknown_parameters(names: Iterable[str], known: Collection[str]) -> N
     session = {"In", "Out", "get_ipython", "exit", "quit", "open"}  # what IPython defines
     for name in names:
         if not name.startswith("_") and name not in session and name not in known:
-            raise ConfigError(_unknown("parameter", name, list(known)))
+            raise ConfigError(unknown("parameter", name, list(known)))
 
 
 # Running notebooks -----------------------------------------------------------------------------------
@@ -122,7 +121,7 @@ def find_notebook(name: str) -> Path:
     for path in notebooks():
         if name in (path.stem, path.name) or Path(name).resolve() == path:
             return path
-    raise ConfigError(_unknown("notebook", name, [path.stem for path in notebooks()]))
+    raise ConfigError(unknown("notebook", name, [path.stem for path in notebooks()]))
 
 
 def execute(notebook: Path, parameters: Mapping[str, Any], output: Path) -> None:
@@ -143,7 +142,7 @@ def execute(notebook: Path, parameters: Mapping[str, Any], output: Path) -> None
         raise BookError(f"{notebook} is not a readable notebook ({error}); restore it from git") from None
     for name in parameters:
         if name not in known:
-            raise ConfigError(_unknown(f"parameter of {notebook.name}", name, known))
+            raise ConfigError(unknown(f"parameter of {notebook.name}", name, known))
 
     output.parent.mkdir(parents=True, exist_ok=True)
     running = output.with_name(f".{output.stem}.running.ipynb")
@@ -201,12 +200,6 @@ def _environment(**values: str) -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
-
-
-def _unknown(what: str, name: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=1)
-    hint = f" Did you mean {close[0]!r}?" if close else ""
-    return f"unknown {what}: {name!r}.{hint} Known: {', '.join(known) or 'none'}"
 
 
 # Pages made from records -----------------------------------------------------------------------------

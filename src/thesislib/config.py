@@ -33,7 +33,7 @@ class ExperimentConfig:
             annotation = typing.get_type_hints(type(self))[field.name]
             object.__setattr__(self, field.name, _checked(field.name, getattr(self, field.name), annotation))
         if self.profile_name not in PROFILES:
-            raise ConfigError(_unknown("profile", self.profile_name, PROFILES))
+            raise ConfigError(unknown("profile", self.profile_name, PROFILES))
         if self.seed < 0:
             raise ConfigError(f"seed must not be negative, got {self.seed}")
 
@@ -41,11 +41,11 @@ class ExperimentConfig:
     def profile(cls, name: str, **overrides: Any) -> Self:
         """Return the named profile with overrides; raise ConfigError on an unknown name, key or type."""
         if name not in PROFILES:
-            raise ConfigError(_unknown("profile", name, PROFILES))
+            raise ConfigError(unknown("profile", name, PROFILES))
         keys = [field.name for field in dataclasses.fields(cls) if field.name != "profile_name"]
         for key in overrides:
             if key not in keys:
-                raise ConfigError(_unknown("parameter", key, keys))
+                raise ConfigError(unknown("parameter", key, keys))
         return cls(**{**cls.profiles[name], **overrides, "profile_name": name})
 
     def as_dict(self) -> dict[str, Any]:
@@ -62,7 +62,8 @@ def digest(values: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:8]
 
 
-def _unknown(what: str, name: object, known: typing.Iterable[str]) -> str:
+def unknown(what: str, name: object, known: typing.Iterable[str]) -> str:
+    """Return a message about a name that is not known, with the closest one that is."""
     known = list(known)
     close = difflib.get_close_matches(str(name), known, n=1)
     hint = f" Did you mean {close[0]!r}?" if close else ""
@@ -82,7 +83,7 @@ def _checked(name: str, value: Any, annotation: Any) -> Any:
     if origin is typing.Literal:
         if value in arguments:
             return value
-        raise ConfigError(_unknown(f"value for {name}", value, arguments))
+        raise ConfigError(unknown(f"value for {name}", value, arguments))
     if annotation is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if isinstance(annotation, type) and isinstance(value, annotation):

@@ -25,19 +25,21 @@ class Recipe:
     """How a network is trained; the defaults are the thesis's (Ignatiev 2019, section 3.1.2).
 
     ``schedule`` is 'sgdr' (a linear warm-up, then cosine arcs that restart at the epochs in ``restarts``,
-    counted from the start) or 'one_cycle' (up for ``warmup_epochs``, then one cosine down to ``lr_min``).
+    counted from the start), 'one_cycle' (up for ``warmup_epochs``, then one cosine down to ``lr_min``) or
+    'constant' (``lr_max`` after the warm-up). ``precision`` is that of the forward and backward pass.
     """
 
     epochs: int = 20
     batch_size: int = 1024
-    optimizer: Literal["sgd", "adamw"] = "sgd"
-    schedule: Literal["sgdr", "one_cycle"] = "sgdr"
+    optimizer: Literal["sgd", "adam", "adamw", "adabound"] = "sgd"
+    schedule: Literal["sgdr", "one_cycle", "constant"] = "sgdr"
     lr_max: float = 0.1
     lr_min: float = 1e-4
     warmup_epochs: float = 5
     warmup_lr: float = 1e-5
     restarts: tuple[int, ...] = (5, 10)
     weight_decay: float = 1e-4
+    precision: Literal["fp32", "bf16"] = "fp32"
 
 
 def learning_rate(recipe: Recipe, epoch: float) -> float:
@@ -48,6 +50,8 @@ def learning_rate(recipe: Recipe, epoch: float) -> float:
     """
     if epoch < recipe.warmup_epochs:
         return recipe.warmup_lr + (recipe.lr_max - recipe.warmup_lr) * epoch / recipe.warmup_epochs
+    if recipe.schedule == "constant":
+        return recipe.lr_max
     arcs = [recipe.warmup_epochs, recipe.epochs]
     if recipe.schedule == "sgdr":
         arcs += [r for r in recipe.restarts if recipe.warmup_epochs < r < recipe.epochs]
@@ -66,6 +70,20 @@ def parameter_groups(modules: list[nn.Module], weight_decay: float) -> list[dict
     ]
 
 
+def make_optimizer(groups: list[dict[str, Any]], recipe: Recipe) -> torch.optim.Optimizer:
+    """Return the recipe's optimiser of the parameter groups; SGD has Nesterov momentum 0.9, as in the thesis."""
+    if recipe.optimizer == "sgd":
+        return torch.optim.SGD(groups, lr=recipe.lr_max, momentum=0.9, nesterov=True)
+    if recipe.optimizer == "adam":
+        return torch.optim.Adam(groups, lr=recipe.lr_max)
+    if recipe.optimizer == "adamw":
+        return torch.optim.AdamW(groups, lr=recipe.lr_max)
+    from pytorch_optimizer import AdaBound  # imported here: no other recipe needs it
+
+    # Luo et al. 2019 let it end at SGD's 0.1 from Adam's 0.001: a hundred times as much, and so it is here.
+    return AdaBound(groups, lr=recipe.lr_max, final_lr=100 * recipe.lr_max)
+
+
 def fit(
     network: nn.Module,
     loss: nn.Module,
@@ -76,14 +94,16 @@ def fit(
     folder: Path,
     seed: int,
     augment: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None = None,
+    evaluate: Callable[[nn.Module], dict[str, float]] | None = None,
     title: str = "training",
 ) -> list[dict[str, float]]:
     """Train a network in place and return its history, one mapping an epoch; resume where it was killed.
 
-    ``inputs`` [N, ...] and ``targets`` [N] live on the network's device. ``augment(inputs, targets)`` returns
-    a new batch there. ``loss(network(inputs), targets)`` may own parameters (alpha and beta; proxies): they
-    are trained with the network's. All that is random in an epoch follows from (seed, epoch), so a run
-    resumed from the checkpoint of its last epoch ends with the same weights as an undisturbed one.
+    ``inputs`` [N, ...] and ``targets`` [N, ...] live on the network's device. ``augment(inputs, targets)``
+    returns a new batch there. ``loss(network(inputs), targets)`` may own parameters (alpha and beta; proxies):
+    they are trained with the network's. After each epoch ``evaluate(network)``, with the network in evaluation
+    mode, returns what else the history shall note. All that is random in an epoch follows from (seed, epoch),
+    so a run resumed from the checkpoint of its last epoch ends with the same weights as an undisturbed one.
     The last incomplete batch of an epoch is left out. Raises TrainingDiverged on an infinite or undefined loss,
     ValueError where inputs and targets disagree.
     """
@@ -97,10 +117,7 @@ def fit(
         return read_history(folder)
 
     groups = parameter_groups([network, loss], recipe.weight_decay)
-    if recipe.optimizer == "sgd":
-        optimizer = torch.optim.SGD(groups, lr=recipe.lr_max, momentum=0.9, nesterov=True)
-    else:
-        optimizer = torch.optim.AdamW(groups, lr=recipe.lr_max)
+    optimizer = make_optimizer(groups, recipe)
     history: list[dict[str, float]] = []
     if checkpoint.exists():  # our own file, and read without unpickling arbitrary objects all the same
         saved = torch.load(checkpoint, map_location=inputs.device, weights_only=True)
@@ -124,7 +141,8 @@ def fit(
             x, y = inputs[index], targets[index]
             if augment is not None:
                 x, y = augment(x, y)
-            value = loss(network(x), y)
+            with torch.autocast(inputs.device.type, torch.bfloat16, enabled=recipe.precision == "bf16"):
+                value = loss(network(x), y)
             optimizer.zero_grad(set_to_none=True)
             value.backward()
             optimizer.step()
@@ -136,6 +154,10 @@ def fit(
                 "or look for damaged inputs. The checkpoint of the epoch before is kept."
             )
         row = {"epoch": epoch + 1, "loss": mean_loss, "lr": learning_rate(recipe, epoch + 1 - 1 / steps)}
+        if evaluate is not None:
+            network.eval()
+            with torch.inference_mode():
+                row |= evaluate(network)
         history.append(row)
         progress.set_postfix(loss=f"{mean_loss:.3f}")
         state = {"trained": trained.state_dict(), "optimizer": optimizer.state_dict(), "history": history}

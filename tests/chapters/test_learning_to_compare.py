@@ -171,9 +171,6 @@ def test_the_arrays_beside_the_record(record):
         assert sorted(set(label.tolist())) == sorted(expected)
         for name in ("thesis", "best"):
             assert arrays[f"{group}_{name}_map"].shape == (n, 2)
-            similarity = arrays[f"{group}_{name}_similarity"]
-            assert similarity.shape == (n, n)
-            np.testing.assert_allclose(similarity.diagonal(), 1, atol=2e-3)  # half precision
             assert inside[f"{group}_{name}_kernel_minus_plain_pca"] < 1e-3
             assert 0 <= inside[f"{group}_{name}_accuracy_5nn_on_2_kernel_components"] <= 1
     assert arrays["preferred_image"].shape == (10, 28, 28)
@@ -256,7 +253,7 @@ print(json.dumps({"killed_after_networks": killed, "status": done}))
 """
 
 TINY = dict(
-    images_per_class=6, test_images_per_class=2, sweeps=False, draws=2, best_features=16, head_views=2,
+    images_per_class=6, test_images_per_class=2, sweeps="none", draws=2, best_features=16, head_views=2,
     thesis_epochs=2, best_epochs=2, head_epochs=2,
 )  # fmt: skip
 

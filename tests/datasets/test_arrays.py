@@ -31,8 +31,8 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
     path = tmp_path / "a.npz"
     write_npz(path, arr_0=IMAGES)
 
-    def half_then_full_disk(file, **arrays):
-        file.write(b"PK")
+    def half_then_full_disk(path, **arrays):
+        path.write_bytes(b"PK")
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(np, "savez_compressed", half_then_full_disk)

@@ -14,7 +14,8 @@ from thesislib.evaluation.low_shot import LowShotScores, Similarity, cosine, low
 from thesislib.networks.glyph_classifier import GlyphClassifier
 from thesislib.runtime import seed_everything
 from thesislib.training import Recipe, fit
-from thesislib.transforms import GlyphAugmentation, cutout, quarter_turn_classes, to_input
+from thesislib.transforms.cutout import cutout
+from thesislib.transforms.glyphs import GlyphAugmentation, quarter_turn_classes, to_input
 
 # What the thesis lists for hands, as far as it means anything for ink on paper: small moves and cutout.
 THESIS_AUGMENTATION = GlyphAugmentation(rotation=10, shift=2, scale=0, shear=0, cutout=4)

@@ -71,15 +71,16 @@ class Config(ExperimentConfig):
     head_epochs: int = 20
     head_views: int = 4  # augmented views of each image whose features a head is trained on
     draws: int = 100  # of the prototypes
-    sweeps: bool = True  # dimensions, depth, regularisers, and the look inside
+    sweeps: Literal["none", "few", "all"] = "all"  # points of each property of the head; and the look inside
     rival_encoders: bool = False  # dual-path and ResNet-18 classifiers
     data_shares: tuple[float, ...] = ()  # of the training images, for the curve of accuracy against data
 
     profiles: ClassVar = {
         "smoke": dict(images_per_class=30, test_images_per_class=10, width=0.25, stem_stride=2)
-        | dict(batch_size=64, thesis_epochs=2, best_epochs=2, head_epochs=2, head_views=2, draws=5),
+        | dict(batch_size=64, thesis_epochs=2, best_epochs=2, head_epochs=2, head_views=2, draws=5)
+        | dict(sweeps="few"),
         "quick": dict(images_per_class=100, test_images_per_class=50, width=0.5, stem_stride=2)
-        | dict(batch_size=128, thesis_epochs=8, best_epochs=12, head_epochs=6, head_views=2),
+        | dict(batch_size=128, thesis_epochs=8, best_epochs=10, head_epochs=6, head_views=2, sweeps="few"),
         "full": dict(dataset="k49", rival_encoders=True, data_shares=(0.05, 0.1, 0.25, 0.5)),
     }
 
@@ -156,7 +157,7 @@ class _Run:
         config = self.config
         thesis, head, loss = self.thesis_system()
         best = self.best_system()
-        if config.sweeps:
+        if config.sweeps != "none":
             self.metrics["sweeps"] = self.sweeps()
             arrays, self.metrics["looking_inside"] = looking_inside.measure(
                 self.all, self.split, thesis, head, loss, best, config.seed
@@ -176,13 +177,8 @@ class _Run:
             EXPERIMENT,
             config,
             module=__name__,
-            data={"name": data.name, "title": data.title, "version": data.version, "sha256": data.sha256}
-            | {
-                "licence": data.licence,
-                "credit": data.credit,
-                "note": data.note,
-                "classes": list(data.classes),
-            }
+            data=data.described()
+            | {"classes": list(data.classes)}
             | {"train_images": len(parts.pool), "test_images": len(parts.query)},
             split={"seen": list(self.split.seen), "unseen": list(self.split.unseen)},
             metrics=self.metrics,
@@ -241,7 +237,7 @@ class _Run:
     def sweeps(self) -> dict[str, dict[str, dict[str, Any]]]:
         """Unseen and seen accuracy against one property of the thesis's head at a time."""
         without = dict(layer_dropout=0.0, last_dropout=0.0)
-        dense = self.config.profile_name == "full"  # quick: a third of the points tells the story
+        dense = self.config.sweeps == "all"  # few: a third of the points tells the story
         dimensions = (2, 4, 6, 8, 10, 12, 16, 24, 32, 64) if dense else (2, 6, 10, 32)
         heads = {
             "dimensions": {str(f): self.new_head(f) for f in dimensions},

@@ -16,7 +16,7 @@ from thesislib.analysis.kernel_pca import (
 from thesislib.chapters.character_stages import Characters
 from thesislib.datasets.splits import ClassSplit
 from thesislib.evaluation.low_shot import class_scores, cosine
-from thesislib.transforms import to_input
+from thesislib.transforms.glyphs import to_input
 
 MAPPED_CLASSES = 10  # of kernel PCA, as in figure 3.17
 IMAGES_A_CLASS = 30
@@ -62,7 +62,6 @@ def measure(
         for name, embed in (("thesis", thesis_embed), ("best", best_embed)):
             embedding = embed(images).detach().cpu().numpy()
             arrays[f"{group}_{name}_map"] = kernel_pca(embedding)
-            arrays[f"{group}_{name}_similarity"] = (embedding @ embedding.T).astype(np.float16)
             metrics[f"{group}_{name}_kernel_minus_plain_pca"] = largest_difference_to_plain_pca(embedding)
             pool = first_of_each(characters.pool_label, classes, count)
             train = embed(to_input(characters.pool[pool])).detach().cpu().numpy()

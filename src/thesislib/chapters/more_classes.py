@@ -209,8 +209,7 @@ def _measure(config: Config) -> dict[str, Any]:
         EXPERIMENT,
         config,
         module=__name__,
-        data={"name": data.name, "title": data.title, "version": data.version, "sha256": data.sha256}
-        | {"licence": data.licence, "credit": data.credit, "note": data.note},
+        data=data.described(),
         split={"seen": seen, "unseen": unseen},
         metrics=metrics,
         published={},

@@ -1,7 +1,6 @@
 """Arrays in .npz files: read without unpickling, written whole or not at all, and known by their digest."""
 
 import hashlib
-import os
 import zipfile
 import zlib
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from thesislib.datasets.sources import DataError
+from thesislib.files import write_whole
 
 # key -> numpy scalar kind, and the shape with None for any size (or None for any shape)
 Layout = dict[str, tuple[type, tuple[int | None, ...] | None]]
@@ -55,17 +55,11 @@ def _fits(found: tuple[int, ...], wanted: tuple[int | None, ...] | None) -> bool
 
 
 def write_npz(path: Path, **arrays: np.ndarray) -> None:
-    """Write compressed arrays to a temporary file in the same folder, then rename it: never half a file."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    """Write compressed arrays whole or not at all; raise DataError where they cannot be written."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(temporary, "wb") as file:
-            np.savez_compressed(file, **arrays)
-        os.replace(temporary, path)
+        write_whole(path, lambda temporary: np.savez_compressed(temporary, **arrays))
     except OSError as error:
         raise DataError(f"cannot write {path}: {error}. Make room, or make the folder writable.") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def array_digest(*arrays: np.ndarray) -> str:

@@ -80,6 +80,11 @@ class GlyphDataset:
     def sha256(self) -> str:
         return array_digest(self.train.image, self.train.label, self.test.image, self.test.label)
 
+    def described(self) -> dict[str, str]:
+        """Return what a record says of its data: name, version, checksum, licence, credit and division."""
+        fields = ("name", "title", "version", "sha256", "licence", "credit", "note")
+        return {field: getattr(self, field) for field in fields}
+
 
 def load(
     name: str,

@@ -66,7 +66,7 @@ def initialise(network: nn.Module) -> None:
     skip would output zero for good. So only true residual blocks start as the identity.
     """
     for module in network.modules():
-        if isinstance(module, nn.Conv2d | nn.Linear):
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
             nn.init.xavier_uniform_(module.weight)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)

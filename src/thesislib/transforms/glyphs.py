@@ -1,4 +1,4 @@
-"""Augmentation of whole batches on the device they live on; every image gets its own random draw."""
+"""Augmentation of characters: affine jitter, cutout, and quarter turns that make new classes."""
 
 import math
 from dataclasses import dataclass
@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample
+
+from thesislib.transforms.cutout import cutout
 
 
 def to_input(image: Tensor) -> Tensor:
@@ -47,16 +49,6 @@ class GlyphAugmentation:
         rows += [sin * zoom_x, (lean * sin + cos) * zoom_y, uniform(self.shift) * shift]
         theta = torch.stack(rows, dim=1).view(b, 2, 3).to(x.device)
         return grid_sample(x, affine_grid(theta, list(x.shape), align_corners=False), align_corners=False)
-
-
-def cutout(x: Tensor, side: int) -> Tensor:
-    """Return a copy with one square of ``side`` pixels an image set to zero: [B, C, S, S] to the same."""
-    if side == 0:
-        return x
-    size = x.shape[-1]
-    corner = torch.randint(0, size - side + 1, (2, len(x), 1), device="cpu").to(x.device)  # y and x
-    inside = [(at <= (p := torch.arange(size, device=x.device))) & (p < at + side) for at in corner]  # [B, S]
-    return x.masked_fill((inside[0][:, :, None] & inside[1][:, None, :])[:, None], 0.0)
 
 
 def quarter_turn_classes(x: Tensor, label: Tensor, num_classes: int) -> tuple[Tensor, Tensor]:

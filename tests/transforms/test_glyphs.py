@@ -6,7 +6,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from thesislib.transforms import GlyphAugmentation, cutout, quarter_turn_classes, to_input
+from thesislib.transforms.cutout import cutout
+from thesislib.transforms.glyphs import GlyphAugmentation, quarter_turn_classes, to_input
 
 SIZE = 28
 STILL = dict(rotation=0.0, shift=0.0, scale=0.0, shear=0.0, cutout=0)
