@@ -376,7 +376,7 @@ def test_the_chapter_hashes_what_it_stands_on():
     assert {
         f"thesislib.{name}"
         for name in (
-            "config", "training", "transforms", "losses.pairwise", "networks.blocks", "datasets.glyphs",
+            "config", "training", "transforms.glyphs", "losses.pairwise", "networks.blocks", "datasets.glyphs",
             "synthetic.script", "evaluation.low_shot", "chapters.character_stages", "chapters.looking_inside",
         )
     } <= stands_on  # fmt: skip

@@ -22,7 +22,15 @@ from torch.optim.lr_scheduler import CosineAnnealingWarmRestarts
 import thesislib
 from thesislib import training
 from thesislib.losses.pairwise import PairwiseCosineLoss
-from thesislib.training import Recipe, TrainingDiverged, fit, learning_rate, parameter_groups, read_history
+from thesislib.training import (
+    Recipe,
+    TrainingDiverged,
+    fit,
+    learning_rate,
+    make_optimizer,
+    parameter_groups,
+    read_history,
+)
 
 SMALL = Recipe(epochs=4, batch_size=8, warmup_epochs=1, restarts=(2,))
 
@@ -205,7 +213,8 @@ def test_training_learns_and_ends_ready_to_use(tmp_path):
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw", "adabound"])
 def test_every_step_takes_the_rate_of_the_schedule(tmp_path, monkeypatch, optimizer):
     rates = []
-    kind = {"sgd": torch.optim.SGD, "adamw": torch.optim.AdamW}[optimizer]
+    weights = [{"params": [nn.Parameter(torch.zeros(1))]}]
+    kind = type(make_optimizer(weights, Recipe(optimizer=optimizer)))
     step = kind.step
 
     def watched(self, *arguments, **options):

@@ -55,7 +55,11 @@ def test_a_small_run_compares_both_recipes_with_neighbours_and_with_a_guess(tmp_
     metrics = record["metrics"]
     assert metrics["train_images"] == 49 * 20 and metrics["test_images"] == 49 * 5
     assert metrics["largest_class"]["test_balanced_accuracy"] == pytest.approx(1 / 49)
-    for name in ("pixels_1nn", "pixels_4nn", "best_classifier", "best_classifier_five_views"):
-        assert metrics[name]["test_accuracy"] > 2 / 49  # better than a guess
-    assert [len(metrics["training_loss"][name]) for name in ("thesis", "best")] == [1, 6]
+    for name in ("pixels_1nn", "pixels_4nn"):
+        assert metrics[name]["test_accuracy"] > 3 / 49  # better than a guess
+    losses = metrics["training_loss"]
+    assert [len(losses[name]) for name in ("thesis", "best")] == [1, 6] and losses["best"][-1] < losses[
+        "best"
+    ][0]
+    assert metrics["best_classifier"]["test_accuracy"] != metrics["thesis_classifier"]["test_accuracy"]
     assert character_benchmark.run(config) == record  # stored, not measured again
