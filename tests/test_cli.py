@@ -76,7 +76,7 @@ def test_run_passes_the_profile_and_typed_parameters(chapter, capsys):
 
 def test_parameters_are_json_or_else_text():
     pairs = [("a", "3"), ("b", "0.5"), ("c", "[1, 2]"), ("d", "null"), ("e", "k49"), ("f", "true")]
-    assert cli._values(pairs) == {"a": 3, "b": 0.5, "c": [1, 2], "d": None, "e": "k49", "f": True}
+    assert cli.values(pairs) == {"a": 3, "b": 0.5, "c": [1, 2], "d": None, "e": "k49", "f": True}
 
 
 @pytest.mark.parametrize(

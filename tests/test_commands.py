@@ -1,6 +1,8 @@
 """The files that start everything: make, conda, Snakemake, continuous integration, the pinned versions."""
 
+import importlib
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -11,7 +13,7 @@ import yaml
 from packaging.requirements import Requirement
 
 import thesislib
-from thesislib import book, paths
+from thesislib import book, cli, paths
 from thesislib.config import PROFILES
 
 PROJECT = tomllib.loads((paths.ROOT / "pyproject.toml").read_text(encoding="utf8"))["project"]
@@ -99,6 +101,11 @@ def test_snakemake_runs_every_notebook_and_then_builds_the_book():
 
 
 def test_snakemake_names_each_run_of_the_records_once():
-    runs = re.findall(r"thesislib\.cli run (\w+ --profile full .*)", dry_run("records"))
+    runs = re.findall(r"thesislib\.cli run (\w+) --profile full (.*)", dry_run("records"))
     assert len(runs) == len(set(runs)) > 1
-    assert all("-p dataset" in run and "-p class_split" in run and "-p seed" in run for run in runs)
+    for experiment, parameters in runs:  # each can run: its experiment is there, and takes its parameters
+        words = shlex.split(parameters)
+        pairs = [words[i + 1 : i + 3] for i, word in enumerate(words) if word == "-p"]
+        importlib.import_module(f"thesislib.chapters.{experiment}").Config.profile(
+            "full", **cli.values(pairs)
+        )

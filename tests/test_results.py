@@ -175,6 +175,16 @@ def test_committed_records_come_in_order_of_their_names(tmp_path):
     assert results.committed_records("nothing") == []
 
 
+def test_a_stored_configuration_is_found_by_its_values():
+    for seed in (2, 5):
+        made = record(ExperimentConfig(profile_name="full", seed=seed))
+        results.write_json(results.record_path("e", f"seed{seed}", committed=True), made)
+    found = results.stored_config("e", ExperimentConfig, seed=5)
+    assert found == ExperimentConfig(profile_name="full", seed=5)
+    assert results.stored_config("e", ExperimentConfig, seed=3) is None
+    assert results.stored_config("nothing", ExperimentConfig) is None
+
+
 # Stored or measured ---------------------------------------------------------------------------------
 
 

@@ -78,7 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _values(pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
+def values(pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
     """Return parameters as typed values: JSON where it reads as JSON, else the text itself."""
     values = {}
     for name, text in pairs:
@@ -111,7 +111,7 @@ def _run(options: argparse.Namespace) -> None:
     chapter = importlib.import_module(f"thesislib.chapters.{options.chapter}")
     if not hasattr(chapter, "run"):
         raise ConfigError(f"{options.chapter!r} is a part of a chapter and does not run by itself")
-    config = chapter.Config.profile(options.profile, **_values(options.p))
+    config = chapter.Config.profile(options.profile, **values(options.p))
     record = chapter.run(config)
     for name, value in record["metrics"].items():
         if isinstance(value, int | float):
@@ -129,7 +129,7 @@ def _execute(options: argparse.Namespace) -> None:
 
     notebook = book.find_notebook(options.notebook)
     print(f"running {notebook.name}, profile {options.profile}", flush=True)
-    parameters = {"profile": options.profile, **_values(options.p)}
+    parameters = {"profile": options.profile, **values(options.p)}
     book.execute(notebook, parameters, paths.EXECUTED / notebook.name)
 
 

@@ -8,13 +8,15 @@ import math
 import zipfile
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from thesislib import paths
 from thesislib.config import ExperimentConfig, digest
 from thesislib.files import write_whole
+
+Config = TypeVar("Config", bound=ExperimentConfig)
 
 FORMAT = 1
 NEEDED = {"experiment", "module", "config", "config_digest", "source_hash", "data", "metrics", "published"}
@@ -152,6 +154,14 @@ def committed_records(experiment: str) -> list[dict[str, Any]]:
                 f"{path} was edited: its configuration and its digest disagree. Delete it and run again."
             )
     return records
+
+
+def stored_config(experiment: str, kind: type[Config], **wanted: Any) -> Config | None:
+    """Return the configuration of the first committed record whose fields have these values, None without one."""
+    for record in committed_records(experiment):
+        if all(record["config"].get(name) == value for name, value in wanted.items()):
+            return kind(**record["config"])
+    return None
 
 
 def state(record: Mapping[str, Any]) -> str:

@@ -115,3 +115,81 @@ def test_the_curve_over_classes_is_in_order_of_classes():
     assert list(figure.axes[0].lines[0].get_xdata()) == [10, 30, 100]
     assert np.allclose(figure.axes[1].lines[2].get_ydata(), [1, 3, 10])
     assert len(set(style.CYCLE)) == len(style.CYCLE) == len(style.MARKERS)
+
+
+def test_the_numbers_of_more_classes_are_those_of_the_ends_of_the_curve():
+    def run(classes, total, head):
+        systems = {
+            "pixels": 0.5,
+            "features": 0.7,
+            "head_f10": head,
+            "head_f64": 0.65,
+            "spatial_five_views": 0.8,
+        }
+        return {
+            "config": {"total_images": total, "ways": None, "shots": [1, 10]},
+            "split": {"unseen": list(range(49))},
+            "metrics": {
+                "train_classes": classes,
+                "embeddings": {
+                    name: {f"unseen_balanced_accuracy_s{s}_max_rule": over(value) for s in (1, 10)}
+                    for name, value in systems.items()
+                },
+            },
+        }
+
+    runs = [run(1000, 60, 0.69), run(10, 60, 0.6), run(10, None, 0.1)]
+    numbers = chapter3_numbers.of_more_classes(runs, run(1200, 60, 0.66))
+    assert (numbers["more_few_classes"], numbers["more_many_classes"], numbers["more_unseen"]) == (
+        10,
+        1000,
+        49,
+    )
+    assert numbers["more_few_gap_f10"] == pytest.approx(10) and numbers["more_many_gap_f10"] == pytest.approx(
+        1
+    )
+    assert numbers["omniglot_head_f10_s1"] == pytest.approx(66)
+    table = tables.few_shot(runs[0])
+    assert table.loc["thesis's head, f = 10", "49-way, S=10"].startswith("69.0")
+    assert table.loc["guessing", "49-way, S=1"] == "2.0"
+
+
+def test_the_benchmark_has_a_column_a_data_set():
+    systems = ("largest_class", "pixels_1nn", "pixels_4nn", "thesis_classifier", "best_classifier")
+    metrics = {
+        name: {"test_balanced_accuracy": 0.1 * i}
+        for i, name in enumerate((*systems, "best_classifier_five_views"))
+    }
+    made = {
+        "data": {"title": "KMNIST"},
+        "split": {"classes": "ab"},
+        "metrics": metrics | {"test_images": 10_000},
+    }
+    table = tables.benchmark([made])
+    assert list(table.columns) == ["KMNIST, 2 classes, 10,000 test images"]
+    assert table.loc["best recipe", table.columns[0]] == "40.00"
+
+
+def test_encoders_and_shares_of_the_images_are_those_of_the_record():
+    names = (
+        "pixels",
+        "thesis_features",
+        "thesis_head",
+        "resnet18_features",
+        "resnet18_head",
+        "data_0.25_features",
+    )
+    seen = {"thesis": 0.9, "resnet18": 0.95, "data_0.25": 0.6}
+    metrics = {"embeddings": {name: scores(0.5 + i / 100) for i, name in enumerate(names)}}
+    for name, value in seen.items():
+        suffix = "" if name.startswith("data") else "_classifier"
+        metrics[f"{name}{suffix}_seen_balanced_accuracy"] = value
+    made = {"metrics": metrics, "config": {"images_per_class": 400, "data_shares": [0.25]}}
+    table = tables.rival_encoders(made)
+    assert (
+        list(table.index) == ["the thesis's", "ResNet-18"]
+        and table.loc["ResNet-18", "classifier, seen"] == "95.0"
+    )
+    classifier, features, _ = curves.data_shares(made).axes[0].lines
+    assert list(classifier.get_xdata()) == [100, 400] and np.allclose(classifier.get_ydata(), [60, 90])
+    assert np.allclose(features.get_ydata(), [100 * (0.55 + 0.01), 100 * (0.51 + 0.01)])

@@ -58,6 +58,35 @@ def of_stored_runs(drawn: Records, fixed: Records) -> dict[str, float]:
     return numbers
 
 
+def of_more_classes(kanji: Records, omniglot: Mapping[str, Any]) -> dict[str, float]:
+    """Return what the curve over training classes shows at its two ends, in percent, and the Omniglot scores."""
+    numbers: dict[str, float] = {"more_unseen": len(kanji[0]["split"]["unseen"])}
+    equal_total = sorted(
+        (r for r in kanji if r["config"]["total_images"]), key=lambda r: r["metrics"]["train_classes"]
+    )
+    for end, record in (("few", equal_total[0]), ("many", equal_total[-1])):
+        numbers[f"more_{end}_classes"] = record["metrics"]["train_classes"]
+        for name in ("pixels", "features", "head_f10", "head_f64", "spatial_five_views"):
+            numbers[f"more_{end}_{name}"] = 100 * record["metrics"]["embeddings"][name][S10]["mean"]
+        for f in (10, 64):
+            numbers[f"more_{end}_gap_f{f}"] = (
+                numbers[f"more_{end}_features"] - numbers[f"more_{end}_head_f{f}"]
+            )
+    numbers["omniglot_train_classes"] = omniglot["metrics"]["train_classes"]
+    numbers["omniglot_unseen"] = len(omniglot["split"]["unseen"])
+    for shots in omniglot["config"]["shots"]:
+        for name, value in omniglot["metrics"]["embeddings"].items():
+            mean = value[f"unseen_balanced_accuracy_s{shots}_max_rule"]["mean"]
+            numbers[f"omniglot_{name}_s{shots}"] = 100 * mean
+    return numbers
+
+
+def of_the_benchmark(record: Mapping[str, Any]) -> dict[str, float]:
+    """Return test accuracies of the classifiers of all classes, in percent."""
+    systems = ("pixels_4nn", "thesis_classifier", "best_classifier", "best_classifier_five_views")
+    return {f"benchmark_{name}": 100 * record["metrics"][name]["test_accuracy"] for name in systems}
+
+
 def printed_and_measured(fixed: Records) -> Styler:
     """Return the thesis's printed numbers beside ours on the stand-in, fixed split, one value a seed."""
 

@@ -167,3 +167,29 @@ def more_classes(records: Sequence[Mapping[str, Any]], *, shots: int = 10) -> Fi
     axes[0].set_ylabel("unseen balanced accuracy, %")
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return figure
+
+
+def data_shares(record: Mapping[str, Any]) -> Figure:
+    """Draw accuracy against training images a class: the classifier on seen classes, its features on unseen."""
+    metrics, images = record["metrics"], record["config"]["images_per_class"]
+    shares = [*record["config"]["data_shares"], 1.0]
+    seen = "seen_balanced_accuracy"
+    classifier = [metrics[f"data_{share:g}_{seen}"] for share in shares[:-1]]
+    classifier.append(metrics[f"thesis_classifier_{seen}"])
+    names = [f"data_{share:g}_features" for share in shares[:-1]] + ["thesis_features"]
+    unseen = [metrics["embeddings"][name]["unseen_balanced_accuracy_s10_max_rule"] for name in names]
+    x = [round(share * images) for share in shares]
+    figure, axes = style.figure(2.8)
+    axes.plot(
+        x, [100 * y for y in classifier], color=style.BLUE, marker="s", label="classifier, seen classes"
+    )
+    mean, low, high = (100 * np.array([row[key] for row in unseen]) for key in ("mean", "low", "high"))
+    axes.plot(x, mean, color=style.ORANGE, marker="o", label="its features, unseen, ten prototypes")
+    axes.fill_between(x, low, high, color=style.ORANGE, alpha=0.15, linewidth=0)
+    pixels = metrics["embeddings"]["pixels"]["unseen_balanced_accuracy_s10_max_rule"]["mean"]
+    axes.axhline(100 * pixels, color=style.GREY, linewidth=1, linestyle=":", label="pixels, unseen")
+    axes.set(xscale="log", xlabel="training images a class", ylabel="balanced accuracy, %")
+    axes.set_xticks(x, x)
+    axes.minorticks_off()
+    axes.legend()
+    return figure

@@ -38,7 +38,7 @@ def systems(record: Mapping[str, Any]) -> pd.DataFrame:
         cells = {}
         for title, metric in COLUMNS.items():
             value = metrics.get(metric)
-            cells[title] = f"{100 * value['mean']:.1f} ± {100 * value['sd']:.1f}" if value else "–"
+            cells[title] = _draws(value) if value else "–"
         rows[NAMES.get(name, name.replace("_", " "))] = cells
     num_seen, num_unseen = len(record["split"]["seen"]), len(record["split"]["unseen"])
     ways = [num_unseen] * 4 + [num_seen, num_seen + num_unseen]
@@ -67,6 +67,70 @@ def over_splits(records: Sequence[Mapping[str, Any]], names: Sequence[str]) -> p
             cells[title] = _interval([a - b for a, b in pairs], sign=True) if name != other else "–"
         rows[NAMES[name]] = cells
     return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def rival_encoders(record: Mapping[str, Any]) -> pd.DataFrame:
+    """Return one row an encoder trained by the thesis's recipe: classifier, features and head, in percent."""
+    titles = {"thesis": "the thesis's", "dual_path": "dual path", "resnet18": "ResNet-18"}
+    metrics, s10 = record["metrics"], COLUMNS["unseen, S=10"]
+    rows = {}
+    for name, title in titles.items():
+        if f"{name}_classifier_seen_balanced_accuracy" in metrics:
+            rows[title] = {
+                "classifier, seen": f"{100 * metrics[f'{name}_classifier_seen_balanced_accuracy']:.1f}",
+                "features, unseen, S=10": _draws(metrics["embeddings"][f"{name}_features"][s10]),
+                "embedding, unseen, S=10": _draws(metrics["embeddings"][f"{name}_head"][s10]),
+            }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def few_shot(record: Mapping[str, Any]) -> pd.DataFrame:
+    """Return one row a system of `more_classes`: accuracy by the max rule, a column a number of shots."""
+    names = {
+        "pixels": "pixels",
+        "features": "features, pooled",
+        "spatial_five_views": "features, spatial, five views",
+        "head_f10": "thesis's head, f = 10",
+        "head_f64": "thesis's head, f = 64",
+    }
+    config = record["config"]
+    ways = config["ways"] or len(record["split"]["unseen"])
+    rows = {
+        title: {
+            f"{ways}-way, S={shots}": _draws(
+                record["metrics"]["embeddings"][name][f"unseen_balanced_accuracy_s{shots}_max_rule"]
+            )
+            for shots in config["shots"]
+        }
+        for name, title in names.items()
+    }
+    rows["guessing"] = {f"{ways}-way, S={shots}": f"{100 / ways:.1f}" for shots in config["shots"]}
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def benchmark(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """Return one row a system, one column a data set: balanced accuracy on all classes, in percent."""
+    systems = {
+        "largest_class": "always the largest class",
+        "pixels_1nn": "pixels, nearest neighbour",
+        "pixels_4nn": "pixels, four neighbours",
+        "thesis_classifier": "the thesis's recipe",
+        "best_classifier": "best recipe",
+        "best_classifier_five_views": "best recipe, five views",
+    }
+    columns = {
+        f"{r['data']['title']}, {len(r['split']['classes'])} classes, "
+        f"{r['metrics']['test_images']:,} test images": {
+            title: f"{100 * r['metrics'][name]['test_balanced_accuracy']:.2f}"
+            for name, title in systems.items()
+        }
+        for r in records
+    }
+    return pd.DataFrame(columns, index=list(systems.values()))
+
+
+def _draws(value: Mapping[str, float]) -> str:
+    return f"{100 * value['mean']:.1f} ± {100 * value['sd']:.1f}"
 
 
 def _interval(values: list[float], *, sign: bool = False) -> str:
