@@ -1,0 +1,221 @@
+"""Figures of how well and how fast networks find the joints of hands; each carries a description in words."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import cycle
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.path import Path
+from matplotlib.ticker import LogLocator, MaxNLocator
+from matplotlib.transforms import Bbox
+
+from thesislib.figures import style
+from thesislib.figures.hands import FINGER_COLOURS, described
+from thesislib.synthetic.hand import FINGERS, JOINTS
+
+NAMES = {"loss": "training loss", "lr": "learning rate"}
+DASHES = ("-", "--", "-.", ":", (0, (6, 1, 1, 1, 1, 1)))  # five, so that eight colours repeat with another
+LABEL_PLACES = ((1, 0), (-1, 0), (0, 1), (0, -1)) + tuple(
+    (x * a, y * b) for a, b in ((0.7, 0.7), (0.9, 0.4), (0.4, 0.9)) for x in (1, -1) for y in (1, -1)
+)
+LABEL_DISTANCES = (8, 14, 20, 28, 38, 50, 64)  # typographic points
+LABEL_SWEEPS = 4
+
+
+def pck_curves(
+    curves: Mapping[str, tuple[Sequence[float], Sequence[float]]],
+    *,
+    xlabel: str = "threshold, px at 256",
+    areas: Mapping[str, float] | None = None,
+) -> Figure:
+    """Draw the share of joints found within each threshold: name -> (thresholds, shares); areas in the legend."""
+    figure, axes = style.figure(3.3)
+    for (name, (thresholds, shares)), colour, dash in zip(
+        curves.items(), cycle(style.CYCLE), cycle(DASHES), strict=False
+    ):
+        label = name if areas is None else f"{name} (AUC {areas[name]:.3f})"
+        axes.plot(thresholds, 100 * np.asarray(shares), color=colour, linestyle=dash, label=label)
+    axes.set(xlabel=xlabel, ylabel="joints found, %", ylim=(0, 101))
+    axes.margins(x=0)
+    axes.legend(loc="lower right", fontsize=9)
+    return described(figure, f"Share of joints found against the {xlabel}, for {_listed(curves)}.")
+
+
+def error_by_joint(errors: Mapping[str, Sequence[float]], *, ylabel: str = "mean error, px at 256") -> Figure:
+    """Draw the error of each joint, name -> [21]: joints from left to right, one marker a system."""
+    figure, axes = style.figure(3.0)
+    place = np.arange(len(JOINTS)) + np.array(
+        [0] + [0.7 * (1 + i // 4) for i in range(20)]
+    )  # room between fingers
+    spread = np.linspace(-0.22, 0.22, len(errors)) if len(errors) > 1 else [0.0]
+    for (name, values), colour, marker, shift in zip(
+        errors.items(), cycle(style.CYCLE), cycle(style.MARKERS), spread, strict=False
+    ):
+        axes.plot(place + shift, values, marker, color=colour, label=name, linestyle="none")
+    for finger, colour in enumerate(FINGER_COLOURS):
+        first, last = place[1 + 4 * finger] - 0.6, place[4 + 4 * finger] + 0.6
+        axes.axvspan(first, last, color=colour, alpha=0.07, linewidth=0)
+        axes.text(
+            (first + last) / 2,
+            1.01,
+            FINGERS[finger],
+            transform=axes.get_xaxis_transform(),
+            ha="center",
+            fontsize=9,
+        )
+    axes.set_xticks(
+        place, [name.split()[-1] for name in JOINTS], rotation=60, ha="right", rotation_mode="anchor"
+    )
+    axes.tick_params(axis="x", labelsize=8)
+    axes.grid(axis="x", visible=False)
+    axes.set(ylabel=ylabel, xlim=(place[0] - 0.9, place[-1] + 0.9))
+    axes.set_ylim(0, 1.07 * max(np.max(values) for values in errors.values()))
+    if len(errors) > 1:
+        figure.legend(
+            *axes.get_legend_handles_labels(), loc="outside lower center", ncols=min(4, len(errors))
+        )
+    return described(figure, f"The {ylabel} of each of the 21 joints, for {_listed(errors)}.")
+
+
+def error_against_latency(
+    points: Mapping[str, tuple[float, float]],
+    *,
+    highlight: Sequence[str] = (),
+    xlabel: str = "latency, ms a picture on one CPU thread",
+    ylabel: str = "mean error, px at 256",
+) -> Figure:
+    """Draw systems as points, name -> (milliseconds, error), each labelled beside its point; down left is best."""
+    figure, axes = style.figure(3.9)
+    for (name, (latency, error)), marker in zip(points.items(), cycle(style.MARKERS), strict=False):
+        colour = style.ORANGE if name in highlight else style.BLUE
+        axes.plot(latency, error, marker, color=colour, markersize=8, zorder=3)
+    latencies, errors = np.array(list(points.values()), float).T
+    axes.set(xscale="log", yscale="log", xlabel=xlabel, ylabel=ylabel)
+    axes.set_xlim(latencies.min() / 1.7, latencies.max() * 1.7)
+    axes.set_ylim(errors.min() / 1.25, errors.max() * 1.25)
+    for axis, ticks in ((axes.xaxis, (1, 2, 5)), (axes.yaxis, (1, 1.5, 2, 3, 5, 7))):
+        axis.set_major_locator(LogLocator(subs=ticks))
+        axis.set_major_formatter("{x:g}")
+    axes.minorticks_off()
+    _label_points(figure, axes, points)
+    return described(figure, f"{ylabel} against {xlabel}, one point each for {_listed(points)}.")
+
+
+def training_curves(
+    histories: Mapping[str, Sequence[Mapping[str, float]]],
+    keys: Sequence[str] = ("loss", "lr"),
+    *,
+    labels: Mapping[str, str] = NAMES,
+    log: Sequence[str] = ("lr",),
+) -> Figure:
+    """Draw what histories record against epochs: name -> rows with `epoch` and `keys`; one panel a key.
+
+    Rows that lack a key are passed over, so that something measured every few epochs still makes a line.
+    """
+    figure, axes = style.figure(1.3 + 1.5 * len(keys), rows=len(keys), sharex=True, squeeze=False)
+    for axis, key in zip(axes[:, 0], keys, strict=True):
+        for (name, rows), colour, dash in zip(
+            histories.items(), cycle(style.CYCLE), cycle(DASHES), strict=False
+        ):
+            known = [(row["epoch"], row[key]) for row in rows if key in row]
+            marker = "o" if len(known) < 3 else None
+            axis.plot(
+                *np.array(known).reshape(-1, 2).T, color=colour, linestyle=dash, marker=marker, label=name
+            )
+        axis.set_ylabel(labels.get(key, key.replace("_", " ")))
+        if key in log:
+            axis.set_yscale("log")
+        else:
+            axis.set_ylim(0, None)
+    axes[-1, 0].set_xlabel("epoch")
+    axes[-1, 0].xaxis.set_major_locator(MaxNLocator(integer=True))
+    if len(histories) > 1:
+        handles = axes[0, 0].get_legend_handles_labels()
+        figure.legend(*handles, loc="outside lower center", ncols=min(4, len(histories)))
+    drawn = " and ".join(labels.get(key, key.replace("_", " ")) for key in keys)
+    return described(figure, f"{drawn} against epochs, for {_listed(histories)}.")
+
+
+def learning_curve(
+    errors: Mapping[str, Mapping[int, Sequence[float]]],
+    *,
+    xlabel: str = "training pictures",
+    ylabel: str = "mean error, px at 256",
+) -> Figure:
+    """Draw error against the number of training pictures: name -> {pictures: one error a seed}.
+
+    Lines join the means; dots are single seeds.
+    """
+    figure, axes = style.figure(3.2)
+    for (name, points), colour, marker in zip(
+        errors.items(), cycle(style.CYCLE), cycle(style.MARKERS), strict=False
+    ):
+        counts = sorted(points)
+        axes.plot(counts, [np.mean(points[c]) for c in counts], marker=marker, color=colour, label=name)
+        for count in counts:
+            if len(points[count]) > 1:
+                values = points[count]
+                axes.plot([count] * len(values), values, ".", color=colour, alpha=0.5, markersize=5)
+    ticks = sorted({count for points in errors.values() for count in points})
+    axes.set(xscale="log", xlabel=xlabel, ylabel=ylabel, ylim=(0, None))
+    axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks], fontsize=9)
+    axes.minorticks_off()
+    if len(errors) > 1:
+        axes.legend()
+    return described(figure, f"{ylabel} against {xlabel}, for {_listed(errors)}.")
+
+
+def _label_points(figure: Figure, axes: Axes, points: Mapping[str, tuple[float, float]]) -> None:
+    """Write each point's name beside it, at the nearest place where it meets no point and no other name."""
+    figure.draw_without_rendering()  # lays the axes out
+    figure.set_layout_engine("none")  # names shall not move the axes they were placed in
+    pixel = figure.dpi / 72  # of one typographic point
+    frame = Bbox(axes.get_window_extent().get_points() / pixel)
+    marks = {name: axes.transData.transform(place) / pixel for name, place in points.items()}
+    dots = {name: Bbox.from_extents(*(mark - 5), *(mark + 5)) for name, mark in marks.items()}
+    placed: dict[str, tuple[float, Bbox, Path]] = {}
+    for _ in range(LABEL_SWEEPS):  # each name in turn moves to where it clashes least with all others
+        for name, mark in marks.items():
+            measure = axes.text(0, 0, name, fontsize=9, transform=axes.transAxes)
+            extent = measure.get_window_extent()
+            measure.remove()
+            boxes = [box for other, box in dots.items() if other != name]
+            boxes += [box for other, (_, box, _) in placed.items() if other != name]
+            lines = [line for other, (_, _, line) in placed.items() if other != name]
+            choices = []
+            for distance in LABEL_DISTANCES:
+                for place in LABEL_PLACES:
+                    offset = distance * np.array(place)
+                    box = _label_box(mark, offset, extent.width / pixel, extent.height / pixel)
+                    line = Path([mark, ((box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2)])
+                    clashes = box.count_overlaps(boxes) + sum(line.intersects_bbox(other) for other in boxes)
+                    clashes += sum(
+                        other.intersects_bbox(box) + other.intersects_path(line) for other in lines
+                    )
+                    clashes += 3 * (not frame.contains(box.x0, box.y0) or not frame.contains(box.x1, box.y1))
+                    choices.append((clashes, distance, len(choices), box, line))
+            _, distance, _, box, line = min(choices)
+            placed[name] = distance, box, line
+    for name, (distance, _, line) in placed.items():
+        axes.annotate(
+            name,
+            points[name],
+            tuple(line.vertices[1] - marks[name]),
+            textcoords="offset points",
+            ha="center",
+            va="center",
+            fontsize=9,
+            arrowprops=dict(arrowstyle="-", color=style.GREY, linewidth=0.6) if distance > 8 else None,
+        )
+
+
+def _label_box(mark: np.ndarray, offset: np.ndarray, width: float, height: float) -> Bbox:
+    """Return the box of a text whose nearer edge is at an offset from its mark."""
+    x, y = mark + offset + np.sign(offset) * np.array([width, height]) / 2
+    return Bbox.from_extents(x - width / 2, y - height / 2, x + width / 2, y + height / 2)
+
+
+def _listed(names: Iterable[str]) -> str:
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last
