@@ -22,12 +22,16 @@ MIX = {"random": 0.45, "letters": 0.3, "german": 0.1, "digits": 0.05, "flat": 0.
 
 @dataclass(frozen=True)
 class HandSet:
-    """So many hands by so many signers of a part (train, validation or test), pictures of ``size`` pixels."""
+    """So many hands by so many signers of a part (train, validation or test), pictures of ``size`` pixels.
+
+    ``supersample`` is the number of rays to a pixel's side: 2 takes longer and leaves no jagged outline.
+    """
 
     part: str
     hands: int
     signers: int
     size: int
+    supersample: int = 1
 
     @property
     def signer_range(self) -> range:
@@ -47,6 +51,7 @@ class HandSet:
                 size=self.size,
                 code=generator_hash(),
                 signers=self.signer_range,
+                supersample=self.supersample,
             )
             for kind, start, stop in zip(MIX, ends[:-1], ends[1:], strict=True)
             if stop > start
