@@ -48,6 +48,19 @@ def test_a_picture_depends_on_its_seed_and_index_alone(many):
     )
 
 
+def test_a_picture_does_not_depend_on_the_number_of_cores_and_leaves_it_as_it_was(many):
+    cores = torch.get_num_threads()
+    try:
+        for number in (1, 3):
+            torch.set_num_threads(number)
+            again = draw("random", 5, torch.arange(64))
+            assert torch.get_num_threads() == number
+            for name, values in again.items():
+                assert torch.equal(values, many[name]), name
+    finally:
+        torch.set_num_threads(cores)
+
+
 def test_indices_give_different_pictures(many):
     flat = many["image"].flatten(1).float()
     apart = torch.cdist(flat, flat) + 1e9 * torch.eye(64)

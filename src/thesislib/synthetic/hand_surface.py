@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from thesislib.synthetic.bones import CARPUS, FINGER, FOREARM, HALF_WRIST, NUM_BONES, PALM, SLEEVE, rest_hand
+from thesislib.synthetic.hand import centres
 from thesislib.synthetic.skin import MARKS
 from thesislib.synthetic.skin_marks import mark_skin
 
@@ -77,7 +78,7 @@ def hand_surface(spacing: float, device: torch.device | str = "cpu") -> HandSurf
 def _mark(points: Tensor, normals: Tensor, weight: Tensor, spacing: float) -> tuple[Tensor, Tensor]:
     """Return the marks and the relief of the skin; lines are no thinner than the points can show."""
     average, rest = rest_hand()
-    joint, axes = rest.joints[0, 1:].unflatten(0, (5, 4)), rest.frames[0]
+    joint, axes = centres(average, rest)[0], rest.frames[0]
     palmar = torch.zeros(NUM_BONES, 3)
     palmar[:, 2] = 1
     palmar[FINGER:SLEEVE] = axes[..., 2].repeat_interleave(2, dim=1).flatten(0, 1)
@@ -103,7 +104,7 @@ def _blend(a: Tensor, b: Tensor, reach: float) -> Tensor:
 def _fingers(points: Tensor) -> list[Tensor]:
     """Signed distance to each finger, from its base to its tip."""
     average, rest = rest_hand()
-    joint = rest.joints[0, 1:].unflatten(0, (5, 4))
+    joint = centres(average, rest)[0]  # [5, 4, 3]
     distances = []
     for f in range(5):
         whole = None

@@ -124,7 +124,7 @@ def _draw_arm(key: Tensor, orientation: Tensor) -> tuple[Tensor, Tensor]:
     straight = torch.tensor([0.0, -1.0, 0.0], device=key.device)
     spread = torch.stack([0.10 * z[:, 0], 0 * z[:, 0], 0.22 * z[:, 1]], -1)
     at_viewer = (-orientation[:, 2, 1:2]).clamp(min=0)  # a straight arm would come out of the picture
-    away = straight + 0.5 * u[:, :1] * hang + spread - 0.8 * at_viewer * orientation[:, 2]
+    away = straight + 0.5 * u[:, :1] * hang + spread - 1.2 * at_viewer * orientation[:, 2]
     away = F.normalize(away, dim=-1)
     along = -away  # from elbow to wrist
     twist = 0.35 * z[:, 2]

@@ -28,6 +28,10 @@ class Camera:
     corner: Tensor
     side: Tensor
 
+    def __getitem__(self, rows: Tensor) -> "Camera":
+        """Return the cameras of some rows."""
+        return Camera(**{name: values[rows] for name, values in vars(self).items()})
+
     def view(self, points: Tensor) -> Tensor:
         """Turn points [B, N, 3] of the hand frame into camera axes with the centre at the origin."""
         return (points - self.centre[:, None]) @ self.rotation.mT
