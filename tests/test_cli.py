@@ -5,9 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
-from thesislib import cli, paths, results
+from thesislib import cli, paths, pose_model, results
 from thesislib.config import ExperimentConfig, digest
 
 CHAPTER = '''
@@ -150,3 +152,77 @@ def test_check_accepts_changed_code_and_refuses_an_edited_or_broken_record(tmp_p
     (tmp_path / "chapter" / "e.json").write_text(json.dumps({"format": results.FORMAT}))
     assert cli.main(["check"]) == 1
     assert "e.json is not a record" in capsys.readouterr().out
+
+
+def test_fetch_names_the_registered_sets_and_says_how_to_get_hands(capsys):
+    from thesislib.datasets.hand_sources import HAND_SOURCES
+    from thesislib.datasets.sources import SOURCES
+
+    assert cli.CHARACTERS == tuple(source.name for source in SOURCES)
+    assert cli.HANDS == tuple(source.name for source in HAND_SOURCES)
+    for source in HAND_SOURCES:
+        assert cli.main(["fetch", source.name]) == 1
+        error = capsys.readouterr().err
+        for text in (source.when_gone, source.homepage, source.licence, *(f.url for f in source.files)):
+            assert text in error
+
+
+@pytest.fixture
+def no_model(tmp_path, monkeypatch):
+    monkeypatch.setattr(paths, "WEIGHTS", tmp_path / "weights")
+    monkeypatch.setattr(paths, "RUNS", tmp_path / "runs")
+
+
+def test_predict_and_export_say_how_to_get_a_model(no_model, tmp_path, capsys):
+    for arguments in (["predict", "hand.png"], ["export", "pose", "--out", str(tmp_path / "out")]):
+        assert cli.main(arguments) == 1
+        assert "Train one with `thesis run finding_joints`" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_predict_writes_beside_the_picture_or_into_a_folder(no_model, tmp_path, monkeypatch, capsys):
+    asked, joints = [], np.full((21, 2), 30.0)
+    monkeypatch.setattr(pose_model, "predict", lambda model, picture, box: joints)
+    model = type("Model", (), {"record": "r"})()
+    monkeypatch.setattr(pose_model, "load", lambda place: asked.append(place) or model)
+    for name in ("a.png", "b.png"):
+        Image.fromarray(np.zeros((60, 60, 3), np.uint8)).save(tmp_path / name)
+    pictures = [str(tmp_path / name) for name in ("a.png", "b.png")]
+    out = tmp_path / "out"
+    box = ["--box", "5", "6", "40", "50.5"]
+    assert cli.main(["predict", *pictures, *box, "--out", str(out), "--weights", "some.safetensors"]) == 0
+    assert asked == [Path("some.safetensors")]
+    names = ["a.joints.json", "a.joints.png", "b.joints.json", "b.joints.png"]
+    assert sorted(path.name for path in out.iterdir()) == names
+    assert json.loads((out / "a.joints.json").read_text())["box"] == [5, 6, 40, 50.5]
+    assert len(capsys.readouterr().out.splitlines()) == 4
+    assert cli.main(["predict", pictures[0], "--weights", "some.safetensors"]) == 0
+    assert (tmp_path / "a.joints.png").exists() and (tmp_path / "a.joints.json").exists()
+    assert cli.main(["predict", str(tmp_path / "gone.png"), "--weights", "some.safetensors"]) == 1
+    assert "there is no file" in capsys.readouterr().err
+
+
+def test_two_pictures_of_one_name_are_refused_before_anything_is_written(no_model, tmp_path, capsys):
+    for name in ("hand.png", "hand.jpg"):
+        Image.fromarray(np.zeros((60, 60, 3), np.uint8)).save(tmp_path / name)
+    assert cli.main(["predict", str(tmp_path / "hand.png"), str(tmp_path / "hand.jpg")]) == 2
+    assert "one name" in capsys.readouterr().err
+
+
+def test_benchmark_measures_anew_and_keeps_the_full_record(monkeypatch, capsys, tmp_path):
+    from thesislib import benchmark
+    from thesislib.chapters import pose_speed
+
+    record = {"wall_seconds": 3.4, "environment": {"device": "a CPU"}}
+    called = []
+    monkeypatch.setattr(pose_speed, "measure", lambda config: called.append("measure") or record)
+    monkeypatch.setattr(pose_speed, "run", lambda config: called.append("run") or record)
+    monkeypatch.setattr(benchmark, "network_table", lambda record: "THE TABLE")
+    monkeypatch.setattr(benchmark, "generated_per_second", lambda size: 10.0 * size)
+    assert cli.main(["benchmark"]) == 0
+    out = capsys.readouterr().out
+    assert "THE TABLE" in out and "measured in 3 s on a CPU" in out and "64 px  640 images/s" in out
+    assert "record" not in out
+    assert cli.main(["benchmark", "--profile", "full", "-p", "mediapipe", "false"]) == 0
+    assert "record: " in capsys.readouterr().out
+    assert called == ["measure", "run"]

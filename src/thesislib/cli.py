@@ -1,13 +1,17 @@
-"""The command `thesis`: fetch data, run a chapter, make the book, check the records."""
+"""The command `thesis`: fetch data, run a chapter, make the book, check the records, use the pose network."""
 
 import argparse
 import json
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from thesislib.config import PROFILES, ConfigError
+
+CHARACTERS = ("kmnist", "k49", "kkanji", "omniglot")
+HANDS = ("ganerated", "rhd", "freihand", "onehand10k", "cmu_hands", "keypoint_samples", "asl7")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -32,10 +36,11 @@ def _expected(error: Exception) -> int | None:
         return 2
     from thesislib.book import BookError
     from thesislib.datasets.sources import DataError
+    from thesislib.pose_model import ModelError
     from thesislib.results import RecordError
     from thesislib.training import TrainingDiverged
 
-    if isinstance(error, BookError | DataError | RecordError | TrainingDiverged | OSError):
+    if isinstance(error, BookError | DataError | ModelError | RecordError | TrainingDiverged | OSError):
         return 1
     return None
 
@@ -60,7 +65,8 @@ def _parser() -> argparse.ArgumentParser:
     added = command(
         "fetch", _fetch, "download a data set, verify it, and store it in data/raw or THESIS_DATA"
     )
-    added.add_argument("name", metavar="NAME", help="kmnist, k49, kkanji, omniglot")
+    listed = f"characters: {', '.join(CHARACTERS)}; hands, with how to get them: {', '.join(HANDS)}"
+    added.add_argument("name", metavar="NAME", help=listed)
 
     added = command("run", _run, "run a chapter's experiment, or show its record where there is one")
     added.add_argument("chapter", metavar="CHAPTER", help="a module of thesislib.chapters")
@@ -75,6 +81,34 @@ def _parser() -> argparse.ArgumentParser:
     command("build", _build, "build the book from the executed notebooks, and check its pages")
     profile(command("book", _book, "run every notebook, then build and check the book"))
     command("check", _check, "list the committed records and say which no longer belong to the code")
+
+    added = command(
+        "benchmark", _benchmark, "measure how fast pose networks and the generator of hands are here"
+    )
+    profile(added)
+    parameters(added)
+
+    def weights(added: argparse.ArgumentParser) -> None:
+        text = "a model file, or the folder of a run; the one in data/weights if not given"
+        added.add_argument("--weights", type=Path, metavar="FILE", help=text)
+
+    added = command("export", _export, "write a trained network as ONNX and safetensors, with a model card")
+    added.add_argument("network", choices=("pose",), help="which network: pose")
+    weights(added)
+    added.add_argument(
+        "--out", type=Path, metavar="FOLDER", default=Path("build/export"), help="default: build/export"
+    )
+
+    added = command("predict", _predict, "draw the 21 joints of a hand on pictures, and write them as JSON")
+    added.add_argument(
+        "pictures", nargs="+", type=Path, metavar="PICTURE", help="a JPEG, PNG, WebP or BMP file"
+    )
+    text = "the hand's tight box in pixels, left top right bottom; the whole picture if not given"
+    added.add_argument("--box", nargs=4, type=float, metavar=("L", "T", "R", "B"), help=text)
+    added.add_argument(
+        "--out", type=Path, metavar="FOLDER", help="where to write; beside the picture if not given"
+    )
+    weights(added)
     return parser
 
 
@@ -92,8 +126,17 @@ def values(pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
 def _fetch(options: argparse.Namespace) -> None:
     from thesislib import paths
     from thesislib.datasets.fetch import fetch
-    from thesislib.datasets.sources import find_source
+    from thesislib.datasets.hand_sources import find_hand_source
+    from thesislib.datasets.sources import DataError, find_source
 
+    if options.name in HANDS:
+        source = find_hand_source(options.name)
+        addresses = "".join(f" {file.url}" for file in source.files)
+        raise DataError(
+            f"{source.title} is not fetched for you: its terms are yours to accept ({source.licence}), and no "
+            f"checksum is published. By hand, into {paths.raw_data()}: {source.when_gone} "
+            f"Homepage: {source.homepage}{' Files:' * bool(addresses)}{addresses}"
+        )
     fetch(find_source(options.name), paths.raw_data())
     print(f"{options.name} is in {paths.raw_data()}")
 
@@ -166,6 +209,42 @@ def _check(options: argparse.Namespace) -> int:
         print(f"{os.path.relpath(path, paths.ROOT)}  {found}")
     print(f"{len(records)} records, {refused} refused")
     return 1 if refused else 0
+
+
+def _benchmark(options: argparse.Namespace) -> None:
+    from thesislib import benchmark
+    from thesislib.chapters import pose_speed
+
+    config = pose_speed.Config.profile(options.profile, **values(options.p))
+    full = options.profile == "full"  # its record is kept; the others measure anew each time
+    record = pose_speed.run(config) if full else pose_speed.measure(config)
+    print(benchmark.network_table(record))
+    print(f"\nmeasured in {record['wall_seconds']:.0f} s on {record['environment']['device']}")
+    if full:
+        print(f"record: {os.path.relpath(pose_speed.record_path(config))}")
+    print("\nsynthetic hands, without supersampling:")
+    for size in (64, 128, 256):
+        print(f"  {size} px  {benchmark.generated_per_second(size):.0f} images/s", flush=True)
+
+
+def _export(options: argparse.Namespace) -> None:
+    from thesislib import pose_model
+
+    model = pose_model.load(options.weights or pose_model.default_model())
+    for path in pose_model.export(model, options.out):
+        print(path)
+
+
+def _predict(options: argparse.Namespace) -> None:
+    from thesislib import pose_model
+
+    places = {path: (options.out or path.parent) / path.stem for path in options.pictures}
+    if len(set(places.values())) < len(places):
+        raise ConfigError("two pictures have one name, and one's joints would replace the other's")
+    model = pose_model.load(options.weights or pose_model.default_model())
+    for path, place in places.items():
+        for written in pose_model.predict_file(model, path, place.parent, options.box):
+            print(written)
 
 
 if __name__ == "__main__":

@@ -74,6 +74,19 @@ def test_calls_take_turns():
     assert all(len(values) == 4 and min(values) > 0 for values in times.values())
 
 
+def test_in_its_turn_a_call_may_run_more_than_once_and_the_last_run_counts():
+    order, ticks = [], iter(range(100))
+    calls = {"a": lambda: order.append("a"), "b": lambda: order.append("b")}
+    times = speed.in_turns(calls, rounds=2, warm_up=0, repeats=3, clock=lambda: next(ticks) + len(order))
+    assert order == list("aaabbb") * 2
+    assert times == {"a": [2000.0] * 2, "b": [2000.0] * 2}  # one tick and one run each
+
+
+def test_the_processors_time_leaves_waiting_out():
+    times = speed.in_turns({"idle": lambda: time.sleep(0.03)}, rounds=3, warm_up=0, clock=time.process_time)
+    assert max(times["idle"]) < 15
+
+
 def test_a_call_twice_as_long_has_the_ratio_2():
     calls = {"short": lambda: time.sleep(0.002), "long": lambda: time.sleep(0.004)}
     table = speed.latency_table(speed.in_turns(calls, rounds=9), "short")

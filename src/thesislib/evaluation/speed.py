@@ -56,7 +56,7 @@ def export_onnx(network: nn.Module, path: Path, input_size: int) -> None:
 
     def export(temporary: Path) -> None:
         with warnings.catch_warnings(), torch.no_grad():
-            # The exporter that follows TorchScript needs no package beside torch; it warns of its age, and that
+            # The exporter that follows TorchScript needs no package but onnx; it warns of its age, and that
             # checks of the image's size are not part of the graph.
             warnings.simplefilter("ignore", DeprecationWarning)
             warnings.simplefilter("ignore", torch.jit.TracerWarning)
@@ -112,18 +112,30 @@ def onnx_call(network: nn.Module, images: Tensor, path: Path, *, num_threads: in
 
 
 def in_turns(
-    calls: Mapping[str, Callable[[], None]], *, rounds: int = 30, warm_up: int = 3
+    calls: Mapping[str, Callable[[], None]],
+    *,
+    rounds: int = 30,
+    warm_up: int = 3,
+    repeats: int = 1,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, list[float]]:
-    """Return milliseconds of each call, one a round: in a round every call runs once, in the order given."""
+    """Return milliseconds of each call, one a round: in a round every call has its turn, in the order given.
+
+    In its turn a call runs ``repeats`` times and the last run counts: from 3 on, it finds its own weights in the
+    processor's caches, as on a video, and not those of the call before. ``clock`` tells seconds; for work on the
+    CPU ``time.process_time`` leaves out what other programs take of it.
+    """
     for call in calls.values():
         for _ in range(warm_up):
             call()
     times: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(rounds):
         for name, call in calls.items():
-            start = time.perf_counter()
+            for _ in range(repeats - 1):
+                call()
+            start = clock()
             call()
-            times[name].append(1000 * (time.perf_counter() - start))
+            times[name].append(1000 * (clock() - start))
     return times
 
 
@@ -154,15 +166,21 @@ def latency_table(times: Mapping[str, list[float]], peer: str) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def throughput(network: nn.Module, images: Tensor, *, seconds: float = 2.0) -> float:
+def throughput(
+    network: nn.Module,
+    images: Tensor,
+    *,
+    seconds: float = 2.0,
+    clock: Callable[[], float] = time.perf_counter,
+) -> float:
     """Return images per second in batches of ``images`` [B, 3, S, S], on their device, over about ``seconds``."""
     call = torch_call(network, images)
     call()
-    batches, start = 0, time.perf_counter()
-    while batches == 0 or time.perf_counter() - start < seconds:
+    batches, start = 0, clock()
+    while batches == 0 or clock() - start < seconds:
         call()
         batches += 1
-    return batches * len(images) / (time.perf_counter() - start)
+    return batches * len(images) / (clock() - start)
 
 
 def size_of(network: nn.Module, input_size: int) -> dict[str, int]:
