@@ -269,3 +269,9 @@ def test_a_figure_that_is_named_but_not_drawn_is_a_problem(tmp_path):
     nbformat.write(nbformat.v4.new_notebook(cells=[cell]), tmp_path / "executed" / "01_x.ipynb")
     problems = book_checks.notebook_problems(tmp_path / "executed", toc)
     assert len(problems) == 1 and "not drawn" in problems[0]
+
+
+def test_a_split_by_signers_says_how_many_hands_and_people():
+    split = {"train": {"signers": [0, 400], "hands": 30_000}, "test": {"signers": [1000, 1064], "hands": 20}}
+    assert book._split_line(split) == "train 30,000 hands by 400 signers, test 20 hands by 64 signers"
+    assert book._split_line({"name": "fixed", "seen": [1, 2], "unseen": [3]}) == "fixed, 2 seen, 1 unseen"

@@ -70,8 +70,15 @@ def _data_line(data: Mapping[str, Any]) -> str:
 
 
 def _split_line(split: Mapping[str, Any]) -> str:
-    """Return a split's name and how many classes, signers or clips each part lists."""
+    """Return a split's name and how many classes, signers or clips each part lists.
+
+    A part that says {"hands": n, "signers": [first, end]} is so many hands by the signers of a range.
+    """
     counts = [f"{len(v)} {k.replace('_', ' ')}" for k, v in split.items() if isinstance(v, list | tuple)]
+    for part, numbers in split.items():
+        if isinstance(numbers, Mapping):
+            first, end = numbers["signers"]
+            counts.append(f"{part} {numbers['hands']:,} hands by {end - first:,} signers")
     return ", ".join([str(split["name"]), *counts] if "name" in split else counts)
 
 

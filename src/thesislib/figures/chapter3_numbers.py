@@ -58,13 +58,15 @@ def of_stored_runs(drawn: Records, fixed: Records) -> dict[str, float]:
     return numbers
 
 
-def of_more_classes(kanji: Records, omniglot: Mapping[str, Any]) -> dict[str, float]:
-    """Return what the curve over training classes shows at its two ends, in percent, and the Omniglot scores."""
-    numbers: dict[str, float] = {"more_unseen": len(kanji[0]["split"]["unseen"])}
+def of_more_classes(kanji: Records, omniglot: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the curve over training classes at its ends and where features are best, in percent; and Omniglot."""
+    numbers: dict[str, Any] = {"more_unseen": len(kanji[0]["split"]["unseen"])}
+    numbers["more_passes"] = f"{kanji[0]['config']['image_passes']:,}"
     equal_total = sorted(
         (r for r in kanji if r["config"]["total_images"]), key=lambda r: r["metrics"]["train_classes"]
     )
-    for end, record in (("few", equal_total[0]), ("many", equal_total[-1])):
+    best = max(equal_total, key=lambda r: r["metrics"]["embeddings"]["features"][S10]["mean"])
+    for end, record in (("few", equal_total[0]), ("best", best), ("many", equal_total[-1])):
         numbers[f"more_{end}_classes"] = record["metrics"]["train_classes"]
         for name in ("pixels", "features", "head_f10", "head_f64", "spatial_five_views"):
             numbers[f"more_{end}_{name}"] = 100 * record["metrics"]["embeddings"][name][S10]["mean"]

@@ -19,8 +19,8 @@ from thesislib.synthetic.handshapes import alphabet
 from thesislib.synthetic.picture import fixed_camera, picture
 
 ALPHABETS = {"letters": "american letters", "german": "german alphabet", "digits": "american digits"}
-# People spell less like the table than like each other. With this factor on all three knobs, 1-NN on the true joints
-# of new signers is right about as often as on joints found in photographs of people who spell (asl7): chapter 1.
+# People spell less like the table than like each other. With this factor on all three knobs, 1-NN on the true
+# joints of new signers is right about as often as on joints found in photographs of people who spell (asl7).
 LETTER_SPREAD = 1.5
 KINDS = (*ALPHABETS, "random", "flat")
 SIGNERS = range(200)

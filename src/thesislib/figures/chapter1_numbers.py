@@ -1,0 +1,97 @@
+"""The numbers that the sentences of chapter 1 quote, and its tables, each from a record or from the generator."""
+
+from collections.abc import Mapping
+from math import sqrt
+from typing import Any
+
+import pandas as pd
+from pandas.io.formats.style import Styler
+
+from thesislib.chapters.hands_out_of_numbers import KNOBS, ladder
+from thesislib.figures.tables import plain
+from thesislib.synthetic.contacts import BLOCK, FREE_PENETRATION, MAX_PENETRATION, STEPS
+from thesislib.synthetic.hand import ANGLES, BONES, JOINTS
+from thesislib.synthetic.handshapes import alphabet
+from thesislib.synthetic.scene import ALPHABETS
+
+MEANINGS = {
+    "signer_spread": "how far people differ, in bones and in habits",
+    "pose_jitter": "how far one person's attempts at a letter differ",
+    "rotation": "how far the hand turns from its usual direction",
+    "clutter": "how much stands behind the hand",
+    "resolution": "pixels to a side of the poorest camera",
+    "blur": "the strongest blur, in pixels of a picture of 64",
+    "noise": "the strongest grain, and JPEG's loss with it",
+}
+READERS = {
+    "joints": "new_signers_letter_accuracy_1nn_joints",
+    "edges": "new_signers_letter_accuracy_1nn_edges",
+}
+
+
+def of_the_model() -> dict[str, int | float]:
+    """Return sizes and constants of the generator; depths in percent of a hand unit."""
+    counts = {name: len(alphabet(full)) for name, full in ALPHABETS.items()}
+    return {f"num_{name}": count for name, count in counts.items()} | {
+        "num_angles": len(ANGLES),
+        "num_joints": len(JOINTS),
+        "num_bones": len(BONES),
+        "solve_steps": STEPS,
+        "solve_block": BLOCK,
+        "max_penetration": 100 * MAX_PENETRATION,
+        "free_penetration": 100 * FREE_PENETRATION,
+    }
+
+
+def of_the_run(record: Mapping[str, Any]) -> dict[str, float]:
+    """Return what the run measured: contacts in percent of a hand unit, letters read in percent, speeds."""
+    metrics = record["metrics"]
+    contacts, usual = metrics["contacts"], metrics["knobs"]["usual"]
+    numbers = {"contact_signers": contacts["signers"]}
+    for name in ("contact_error", "penetration"):
+        for when in ("before", "after"):
+            numbers[f"{name}_{when}"] = 100 * contacts[f"mean_{name}_{when}"]
+            for letter, row in contacts["letters"].items():
+                numbers[f"{name}_{when}_{letter}"] = 100 * row[f"{name}_{when}"]
+    for reader, metric in READERS.items():
+        numbers[f"read_{reader}"] = 100 * usual[metric]
+        numbers[f"margin_{reader}"] = 100 * margin(usual[metric], usual["n"])
+    numbers |= {"read_n": usual["n"], "chance": 100 * usual["chance"]}
+    numbers["visible"] = 100 * usual["visible_share"]
+    for name in ("known", "new"):
+        numbers[f"{name}_signers"] = record["config"][f"{name}_signers"]
+        numbers[f"{name}_images"] = record["config"][f"{name}_images"]
+    return numbers
+
+
+def margin(share: float, n: int) -> float:
+    """Return half the width of the 95 % interval of a share of n independent pictures (normal approximation)."""
+    return 1.96 * sqrt(share * (1 - share) / n)
+
+
+def knobs(record: Mapping[str, Any]) -> Styler:
+    """Return one row a knob: its values from easy to hard, and how many letters each reader then gets."""
+    metrics, rows = record["metrics"], []
+    for knob in KNOBS:
+        usual, values = metrics["usual"][knob], ladder(knob)
+        settings = ["usual" if value == usual else f"{knob}={value:g}" for value in values]
+        row = {"knob": knob.replace("_", " "), "what it is": MEANINGS[knob]}
+        row["from easy to hard"] = ", ".join(f"{value:g}" for value in values)
+        row["usual"] = f"{usual:g}"
+        for reader, metric in READERS.items():
+            shares = [100 * metrics["knobs"][setting][metric] for setting in settings]
+            row[f"{reader}, %"] = ", ".join(f"{share:.0f}" for share in shares)
+        rows.append(row)
+    return plain(pd.DataFrame(rows), words=True)
+
+
+def handshape(name: str, label: str) -> Styler:
+    """Return the table's angles of one handshape, in degrees: a finger a row, a joint a column."""
+    shape = alphabet(name)[label]
+    angles = dict(zip(ANGLES, shape.angles, strict=True))
+    rows: dict[str, dict[str, str]] = {}
+    for angle, value in angles.items():
+        finger, joint = angle.split()
+        rows.setdefault(finger, {"finger": finger})[joint] = f"{value:g}"
+    columns = ["finger", "radial", "palmar", "twist", "abduction", "MCP", "PIP", "IP", "DIP"]
+    return plain(pd.DataFrame(rows.values(), columns=columns).fillna("–"))
