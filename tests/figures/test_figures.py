@@ -127,7 +127,7 @@ def test_the_numbers_of_more_classes_are_those_of_the_ends_of_the_curve():
             "spatial_five_views": 0.8,
         }
         return {
-            "config": {"total_images": total, "ways": None, "shots": [1, 10]},
+            "config": {"total_images": total, "ways": None, "shots": [1, 10], "image_passes": 480},
             "split": {"unseen": list(range(49))},
             "metrics": {
                 "train_classes": classes,
