@@ -18,7 +18,7 @@ book: $(INSTALLED) ## run the chapters and build the book (PROFILE=quick)
 	@$(BIN)/snakemake --snakefile workflow/Snakefile --cores all --quiet all --config profile=$(PROFILE)
 	@echo "The book: file://$(CURDIR)/build/book/index.html"
 
-records: $(INSTALLED) ## run every real-data experiment that has no record yet (about an hour on two cores)
+records: $(INSTALLED) ## run every stored experiment that has no record yet (hours on two cores)
 	@$(BIN)/snakemake --snakefile workflow/Snakefile --cores all records
 
 test: $(INSTALLED) ## run the whole test suite
