@@ -38,7 +38,9 @@ def run(config):
     return {
         "experiment": "tiny", "module": "thesislib.config", "source_hash": "", "wall_seconds": 2.4,
         "config": config.as_dict(), "config_digest": config.digest(), "environment": {"commit": "abc"},
-        "metrics": {"epochs_squared": config.epochs**2, "by_seed": [1, 2]},
+        "metrics": {
+            "epochs_squared": config.epochs**2, "by_seed": [1, 2], "unseen_signers_dark": {"epe_px_at_256": 7.5}
+        },
     }
 '''
 
@@ -73,7 +75,39 @@ def test_run_passes_the_profile_and_typed_parameters(chapter, capsys):
     assert cli.main(["run", chapter, "-p", "epochs", "4", "-p", "seed", "2"]) == 0
     out = capsys.readouterr().out
     assert "epochs_squared  16" in out and "measured in 2 s" in out
+    assert "unseen_signers_dark.epe_px_at_256  7.5" in out
     assert "record: build/tiny.json (code changed)" in out
+
+
+def test_of_the_numbers_inside_a_record_the_main_ones_are_printed():
+    read = {"new_signers_letter_accuracy_1nn_joints": 0.5, "visible_share": 0.7}
+    box = {"error_over_box": 0.1, "error_over_box_low": 0.05, "n_images": 8, "by_joint": [0.1] * 21}
+    metrics = {
+        "parameters": 9,
+        "output": "heatmaps",
+        "history": {"loss": [3.0, 2.0]},
+        "unseen_signers_dark": {"n_images": 4, "epe_px_at_256": 7.0, "epe_median_px_at_256": 6.0},
+        "unseen_signers_mean_pose": {"epe_px_at_256": 50.0},
+        "real": {"asl7_given_box": {"network": box, "mean_pose": box}},
+        "knobs": {"usual": read, "blur=0": read},
+        "images_per_second": {"64 px": {"one_cpu_thread": 99.0}},
+        "embeddings": {
+            "best_head": {"unseen_balanced_accuracy_s10_max_rule": {"mean": 0.8, "sd": 0.1, "n": 5}}
+        },
+    }
+    assert dict(cli.main_numbers(metrics)) == {
+        "parameters": 9,
+        "unseen_signers_dark.epe_px_at_256": 7,
+        "unseen_signers_dark.epe_median_px_at_256": 6,
+        "unseen_signers_mean_pose.epe_px_at_256": 50,
+        "real.asl7_given_box.network.error_over_box": 0.1,
+        "real.asl7_given_box.network.n_images": 8,
+        "real.asl7_given_box.mean_pose.error_over_box": 0.1,
+        "knobs.usual.new_signers_letter_accuracy_1nn_joints": 0.5,
+        "images_per_second.64 px.one_cpu_thread": 99,
+        "embeddings.best_head.unseen_balanced_accuracy_s10_max_rule.mean": 0.8,
+        "embeddings.best_head.unseen_balanced_accuracy_s10_max_rule.sd": 0.1,
+    }
 
 
 def test_parameters_are_json_or_else_text():

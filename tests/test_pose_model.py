@@ -95,6 +95,23 @@ def test_the_folder_of_a_run_is_a_model_with_its_record(model, tmp_path, monkeyp
         pose_model.default_model()
 
 
+def test_weights_of_one_code_are_not_given_the_errors_of_another(model, tmp_path, monkeypatch):
+    monkeypatch.setattr(paths, "RUNS", tmp_path / "runs")
+    monkeypatch.setattr(paths, "RESULTS", tmp_path / "committed")
+    monkeypatch.setattr(paths, "QUICK_RESULTS", tmp_path / "results")
+    folder = finding_joints.run_folder(CONFIG)
+    folder.mkdir(parents=True)
+    weights = {f"network.{name}": value for name, value in model.network.state_dict().items()}
+    save_file(weights, folder / "weights.safetensors")
+    name, own = finding_joints.record_path(CONFIG).stem, made_record(CONFIG)
+    committed = results.record_path(finding_joints.EXPERIMENT, name, committed=True)
+    results.write_json(committed, own | {"source_hash": "0123456789abcdef"})
+    with pytest.raises(ModelError, match=f"trained by code {own['source_hash'][:8]}.*by other code"):
+        load(folder)
+    results.write_json(results.record_path(finding_joints.EXPERIMENT, name, committed=False), own)
+    assert load(folder).facts == model.facts  # the one of the two records that is these weights'
+
+
 def test_the_default_is_the_one_stored_model(tmp_path, monkeypatch):
     monkeypatch.setattr(paths, "WEIGHTS", tmp_path)
     monkeypatch.setattr(paths, "RUNS", tmp_path / "runs")
@@ -173,6 +190,20 @@ def test_an_export_is_the_same_network_with_a_card(model, tmp_path):
     ):
         assert text in card, text
     assert "{" not in card and "by_joint" not in card
+
+
+def test_a_card_says_which_network_it_is(model):
+    def first_words(**choices) -> str:
+        card = pose_model.model_card(Config(**choices), "a-run", model.facts)
+        return card.split("\n\n")[1].split(": 4,321 parameters")[0]
+
+    usual = "The thesis's network for hand joints (Ignatiev 2019, section 3.1)"
+    assert first_words() == f"{usual}, width 1 of figure 3.1's channels, stem of stride 2"
+    half = first_words(width=0.5, stem_stride=4, decoder_width=0.25, depth=2, literal=True)
+    assert half.startswith(f"{usual}, width 0.5 of figure 3.1's channels, stem of stride 4")
+    assert "decoder of width 0.25, depth 2" in half and "literally" in half
+    rival = first_words(network="resnet34", width=0.5)
+    assert rival.startswith("`resnet34`, a rival") and "Ignatiev" not in rival and "width" not in rival
 
 
 def test_an_export_that_differs_leaves_nothing(model, tmp_path, monkeypatch):

@@ -4,7 +4,8 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,19 @@ from thesislib.config import PROFILES, ConfigError
 
 CHARACTERS = ("kmnist", "k49", "kkanji", "omniglot")
 HANDS = ("ganerated", "rhd", "freihand", "onehand10k", "cmu_hands", "keypoint_samples", "asl7")
+
+# Of the numbers that lie deeper in a record, those that `thesis run` prints: mean and median errors of joints,
+# errors on real hands with their n, letters and characters read, pictures a second.
+MAIN_NUMBERS = (
+    "unseen_signers_*.epe_px_at_256",
+    "unseen_signers_*.epe_median_px_at_256",
+    "real.*.error_over_box",
+    "real.*.network.n_images",
+    "knobs.usual.*_accuracy_*",
+    "images_per_second.*",
+    "embeddings.*.unseen_balanced_accuracy_*_max_rule.mean",
+    "embeddings.*.unseen_balanced_accuracy_*_max_rule.sd",
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -156,15 +170,20 @@ def _run(options: argparse.Namespace) -> None:
         raise ConfigError(f"{options.chapter!r} is a part of a chapter and does not run by itself")
     config = chapter.Config.profile(options.profile, **values(options.p))
     record = chapter.run(config)
-    for name, value in record["metrics"].items():
-        if isinstance(value, int | float):
-            print(f"{name}  {value:.6g}")
-    for name, metrics in record["metrics"].get("embeddings", {}).items():
-        for metric, value in metrics.items():
-            if metric.startswith("unseen_balanced_accuracy") and metric.endswith("_max_rule"):
-                print(f"{name} {metric}  {value['mean']:.4f} ± {value['sd']:.4f}")
+    for name, value in main_numbers(record["metrics"]):
+        print(f"{name}  {value:.6g}")
     print(f"measured in {record['wall_seconds']:.0f} s at commit {record['environment']['commit']}")
     print(f"record: {os.path.relpath(chapter.record_path(config))} ({state(record)})")
+
+
+def main_numbers(metrics: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+    """Yield the numbers of a record worth a line: all at its top, and inside it those of MAIN_NUMBERS."""
+    from thesislib.results import leaves
+
+    for name, value in leaves(metrics):
+        known = "." not in name or any(fnmatchcase(name, pattern) for pattern in MAIN_NUMBERS)
+        if known and isinstance(value, int | float) and "[" not in name:
+            yield name, value
 
 
 def _execute(options: argparse.Namespace) -> None:

@@ -23,7 +23,6 @@ OUTPUTS = {
 def model_card(config: Config, record: str, facts: Mapping[str, Any]) -> str:
     """Return the card as Markdown; `facts` are `pose_model.facts_of` the record."""
     size, data = config.size, facts["data"]
-    network = "The thesis's network for hand joints" if config.network == OURS else f"`{config.network}`"
     density = (
         "A softmax over each map" if config.loss == "spatial_cross_entropy" else "A sigmoid of each pixel"
     )
@@ -31,7 +30,7 @@ def model_card(config: Config, record: str, facts: Mapping[str, Any]) -> str:
     mean, deviation = (", ".join(f"{value:g}" for value in values) for values in (MEAN, STD))
     return f"""# 21 joints of a hand
 
-{network} (Ignatiev 2019, section 3.1): {facts["parameters"]:,} parameters, {facts["multiply_adds"]:,} \
+{_network(config)}: {facts["parameters"]:,} parameters, {facts["multiply_adds"]:,} \
 multiply-adds a picture. It reads a picture of one hand and says where its 21 joints are. Made by hand2vec, a \
 thesis you can rerun.
 
@@ -77,6 +76,19 @@ other and poses unlike those above were not in its training. Errors on real peop
 of small sets in which skin tones, ages and cameras are not balanced. Do not use it to judge, identify or watch \
 over people.
 """
+
+
+def _network(config: Config) -> str:
+    if config.network != OURS:
+        return f"`{config.network}`, a rival of the thesis's network, built as `thesislib.networks` has it"
+    drawn = [f"width {config.width:g} of figure 3.1's channels", f"stem of stride {config.stem_stride}"]
+    if config.decoder_width is not None:
+        drawn.append(f"decoder of width {config.decoder_width:g}")
+    if config.depth != 3:
+        drawn.append(f"depth {config.depth}")
+    if config.literal:
+        drawn.append("the decoder taken literally, without activations")
+    return f"The thesis's network for hand joints (Ignatiev 2019, section 3.1), {', '.join(drawn)}"
 
 
 def _errors(facts: Mapping[str, Any]) -> str:

@@ -94,7 +94,7 @@ def make_record(
     ``metrics`` maps names (split, quantity, protocol) to numbers or to lists and mappings of them, unrounded.
     ``published`` maps keys of the printed numbers to the measured value that answers each.
     """
-    for name, value in _leaves(metrics):
+    for name, value in leaves(metrics):
         if isinstance(value, float) and not math.isfinite(value):
             raise RecordError(f"metric {name} is {value}; a record holds finite numbers only")
     return {
@@ -239,12 +239,13 @@ def _imported(modules: Iterable[str]) -> set[str]:
     return seen
 
 
-def _leaves(value: Any, name: str = "") -> Iterable[tuple[str, Any]]:
+def leaves(value: Any, name: str = "") -> Iterable[tuple[str, Any]]:
+    """Yield each value inside nested mappings and lists with the way to it: `real.asl7.n_images`, `loss[3]`."""
     if isinstance(value, Mapping):
         for key, inner in value.items():
-            yield from _leaves(inner, f"{name}.{key}" if name else str(key))
+            yield from leaves(inner, f"{name}.{key}" if name else str(key))
     elif isinstance(value, list | tuple):
         for index, inner in enumerate(value):
-            yield from _leaves(inner, f"{name}[{index}]")
+            yield from leaves(inner, f"{name}[{index}]")
     else:
         yield name, value

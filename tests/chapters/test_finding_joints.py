@@ -1,5 +1,7 @@
 """Chapter 2's experiment: refusals before any work, losses that fit the network, one small run."""
 
+from itertools import combinations
+
 import numpy as np
 import pytest
 import torch
@@ -98,9 +100,24 @@ def test_every_rival_has_a_name_in_the_tables(name):
 
 
 def test_nobody_signs_in_two_parts():
-    config = Config.profile("full")
-    ranges = [part.signer_range for part in finding_joints.hand_sets(config).values()]
-    assert len(ranges) == 3 and len(set().union(*ranges)) == sum(map(len, ranges))
+    for profile in ("smoke", "quick", "full"):
+        parts = finding_joints.hand_sets(Config.profile(profile)).values()
+        assert len(parts) == 3
+        for one, other in combinations([set(part.signer_range) for part in parts], 2):
+            assert not one & other
+
+
+def test_the_hands_that_are_drawn_are_of_other_people_and_of_other_seeds_in_each_part(tmp_path, monkeypatch):
+    monkeypatch.setattr(paths, "CACHE", tmp_path)
+    monkeypatch.setattr(hand_sets, "MIX", {"random": 0.7, "flat": 0.3})
+    parts = {part: HandSet(part, 20, 4, 16) for part in hand_sets.FIRST_SIGNER}
+    drawn = {part: set(asked.load().signer.tolist()) for part, asked in parts.items()}
+    assert list(drawn) == ["train", "validation", "test"]
+    for part, signers in drawn.items():
+        assert len(signers) > 1 and signers <= set(parts[part].signer_range)
+    for one, other in combinations(drawn, 2):
+        assert not drawn[one] & drawn[other]
+    assert len(set(hand_sets.SEEDS.values())) == len(hand_sets.SEEDS) == 3
 
 
 # One run --------------------------------------------------------------------------------------------
@@ -148,14 +165,26 @@ def test_best_and_worst_are_in_order_and_the_figures_draw_them(small_run):
 
 def test_tables_put_seeds_together_and_name_what_differs(small_run):
     _, record, _ = small_run
-    again = record | {"config": record["config"] | {"seed": 1}}
-    wide = record | {"config": record["config"] | {"width": 1.0}}
-    table = joint_tables.benchmark([record, again, wide], record)
-    assert list(table.index) == [
-        "the thesis's network",
-        "the thesis's network, width 1.0",
-        "mean pose of the training hands",
-    ]
-    assert list(table["n seeds"]) == ["2", "1", "–"]
+
+    def varied(**changes):
+        return record | {"config": record["config"] | changes}
+
+    changes = [{}, {"seed": 1}, {"width": 1.0}, {"train_hands": 1000}, {"epochs": 3}, {"network": "resnet34"}]
+    table = joint_tables.benchmark([varied(**change) for change in changes], record)
+    assert dict(table["n seeds"]) == {
+        "the thesis's network": "2",
+        "the thesis's network, width 1": "1",
+        "the thesis's network, train hands 1,000": "1",
+        "the thesis's network, epochs 3": "1",
+        "ResNet-34, no pooling": "1",
+        "mean pose of the training hands": "–",
+    }
     assert table.iloc[0]["error, px at 256"].endswith("± 0.0")
+    rival = varied(network="resnet34", epochs=2)
+    table = joint_tables.benchmark([record, rival, varied(network="resnet34")], rival)
+    assert list(table.index[:-1]) == [
+        "ResNet-34, no pooling",  # against a rival, its row comes first and its choices are the usual ones
+        "the thesis's network, epochs 1",
+        "ResNet-34, no pooling, epochs 1",
+    ]
     assert list(joint_tables.decoders(record).index) == ["highest pixel", "centre of mass near it", "DARK"]

@@ -12,7 +12,8 @@ from thesislib import paths
 from thesislib.chapters import hands_out_of_numbers as chapter
 from thesislib.chapters.hands_out_of_numbers import KNOBS, Config, edge_vectors, joint_vectors
 from thesislib.synthetic import contacts
-from thesislib.synthetic.scene import Difficulty
+from thesislib.synthetic.hand import draw_anatomy
+from thesislib.synthetic.scene import LETTER_SPREAD, Difficulty
 
 seeds = st.integers(0, 10_000)
 
@@ -115,11 +116,32 @@ def test_speed_counts_pictures_and_gives_the_threads_back(monkeypatch):
     assert 64 / 0.05 < rate <= 64 / 0.01  # 64 pictures in 10 ms, or somewhat more on a busy machine
 
 
+def test_contacts_are_those_of_the_hands_that_are_drawn(monkeypatch):
+    """Where solving changes nothing, contacts are missed as the table misses them, on these people's hands."""
+    table = torch.tensor([shape.angles for shape in chapter.LETTERS.values()])
+    drawn, asked = draw_anatomy(torch.arange(2), LETTER_SPREAD), []
+
+    def signer_handshapes(alphabet, signers, spread):
+        asked.append((alphabet, signers.tolist(), spread))
+        return table.expand(2, -1, -1)
+
+    monkeypatch.setattr(chapter, "signer_handshapes", signer_handshapes)
+    found = chapter.solved_contacts(2)
+    assert asked == [("american letters", [0, 1], LETTER_SPREAD)]
+    for place, (letter, shape) in enumerate(chapter.LETTERS.items()):
+        row = found["letters"][letter]
+        error = contacts.contact_error(drawn, table[place].expand(2, -1), [shape] * 2)
+        assert row["contact_error_after"] == row["contact_error_before"] == pytest.approx(float(error.mean()))
+        assert row["contacts_missed"] == sum(e > contacts.CONTACT_TOLERANCE for e in error.tolist()) / 2
+    missed = [row["contacts_missed"] for row in found["letters"].values()]
+    assert found["mean_contacts_missed"] == pytest.approx(np.mean(missed)) and 0 < np.mean(missed) < 1
+    assert found["contact_tolerance"] == contacts.CONTACT_TOLERANCE
+
+
 def test_a_small_run_measures_every_knob_and_is_stored(tmp_path, monkeypatch):
     monkeypatch.setattr(paths, "QUICK_RESULTS", tmp_path / "results")
     monkeypatch.setattr(contacts, "cache_folder", lambda: tmp_path / "handshapes")
     monkeypatch.setattr(contacts, "BLOCK", 2)
-    monkeypatch.setattr(chapter, "LETTERS", {name: chapter.LETTERS[name] for name in "aw"})
     contacts._block.cache_clear()
     few = dict(known_signers=2, new_signers=2, known_images=6, new_images=4, size=16, sizes=())
     config = Config.profile("smoke", **few)
@@ -130,6 +152,7 @@ def test_a_small_run_measures_every_knob_and_is_stored(tmp_path, monkeypatch):
     assert set(metrics["usual"]) == set(KNOBS)
     for row in metrics["contacts"]["letters"].values():
         assert row["penetration_after"] <= contacts.MAX_PENETRATION + 1e-6
+        assert 0 <= row["contacts_missed"] <= 1
     assert metrics["contacts"]["mean_contact_error_after"] < metrics["contacts"]["mean_contact_error_before"]
     joints = [v["new_signers_letter_accuracy_1nn_joints"] for v in metrics["knobs"].values()]
     assert all(0 <= value <= 1 for value in joints)

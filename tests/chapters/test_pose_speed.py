@@ -97,6 +97,13 @@ def test_gpu_columns_count_pictures_of_the_same_area():
     assert all(value > 0 for value in found.values())
 
 
+def test_latency_on_a_gpu_is_the_median_also_of_an_even_number_of_rounds(monkeypatch):
+    monkeypatch.setattr(pose_speed, "in_turns", lambda calls, rounds: {"it": [9.0, 1.0, 2.0, 4.0][:rounds]})
+    network = PoseNetwork(width=0.25, depth=1, stem_stride=4)
+    found = pose_speed.gpu_columns(network, 64, torch.device("cpu"), rounds=4, batch=1, seconds=0.01)
+    assert found["latency_ms_gpu_fp32"] == found["latency_ms_gpu_bf16"] == 3
+
+
 def test_a_small_race_with_a_stand_in_for_mediapipe(folders, monkeypatch):
     pytest.importorskip("onnxruntime")
     pytest.importorskip("ai_edge_litert")

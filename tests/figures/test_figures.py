@@ -127,10 +127,11 @@ def test_the_numbers_of_more_classes_are_those_of_the_ends_of_the_curve():
             "spatial_five_views": 0.8,
         }
         return {
-            "config": {"total_images": total, "ways": None, "shots": [1, 10], "image_passes": 480},
+            "config": {"total_images": total, "ways": None, "shots": [1, 10], "image_passes": 48_000},
             "split": {"unseen": list(range(49))},
             "metrics": {
                 "train_classes": classes,
+                "train_images": 12 * classes,
                 "embeddings": {
                     name: {f"unseen_balanced_accuracy_s{s}_max_rule": over(value) for s in (1, 10)}
                     for name, value in systems.items()
@@ -149,6 +150,8 @@ def test_the_numbers_of_more_classes_are_those_of_the_ends_of_the_curve():
         1
     )
     assert numbers["omniglot_head_f10_s1"] == pytest.approx(66)
+    # 120 images are repeated to an epoch of 6,000 and seen 8 times; 12,000 are seen 4 times
+    assert (numbers["more_least_passes"], numbers["more_most_passes"]) == ("48,000", "48,000")
     table = tables.few_shot(runs[0])
     assert table.loc["thesis's head, f = 10", "49-way, S=10"].startswith("69.0")
     assert table.loc["guessing", "49-way, S=1"] == "2.0"

@@ -231,7 +231,8 @@ def made_up_record() -> dict:
 
     settings = ["usual"] + [f"{knob}={value:g}" for knob, ends in KNOBS.items() for value in ends]
     contact = {f"{n}_{w}": 0.2 for n in ("contact_error", "penetration") for w in ("before", "after")}
-    means = {f"mean_{name}": value / 2 for name, value in contact.items()}
+    contact["contacts_missed"] = 0.1
+    means = {f"mean_{name}": value / 2 for name, value in contact.items()} | {"contact_tolerance": 0.2}
     metrics = {
         "knobs": {setting: row(0.9 - i / 100, 0.5) for i, setting in enumerate(settings)},
         "usual": {knob: getattr(Difficulty(), knob) for knob in KNOBS},
@@ -246,6 +247,7 @@ def test_numbers_of_the_sentences_are_the_records():
     assert numbers["read_joints"] == pytest.approx(90) and numbers["chance"] == pytest.approx(100 / 24)
     assert numbers["contact_error_after_w"] == pytest.approx(20)
     assert numbers["contact_error_after"] == pytest.approx(10)
+    assert numbers["contacts_missed"] == pytest.approx(5) and numbers["contact_tolerance"] == 20
     assert numbers["margin_joints"] == pytest.approx(2.94, abs=0.01)  # 1.96 * sqrt(.9 * .1 / 400)
     model = chapter1_numbers.of_the_model()
     assert model["num_bones"] == len(BONES) and model["num_letters"] == len(alphabet("american letters"))

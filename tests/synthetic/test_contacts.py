@@ -6,6 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from thesislib import results
 from thesislib.synthetic import contacts
 from thesislib.synthetic.contacts import (
     CONTACT_TOLERANCE,
@@ -180,3 +181,13 @@ def test_people_of_one_mould_are_stored_apart(stored):
 def test_signers_are_numbered_from_zero():
     with pytest.raises(ValueError, match="from 0"):
         signer_handshapes("american letters", torch.tensor([-1]))
+
+
+def test_a_changed_solver_gets_a_new_version():
+    """Stored blocks are named by the version, not by the code: an old block would pass for the new solver's."""
+    pinned = ("3d7ecfa6f574ef64", 1)
+    found = (results.source_hash(contacts.__name__), contacts._VERSION)
+    assert found == pinned, (
+        "the solver's code changed. Does it solve otherwise? Then raise contacts._VERSION, so that blocks stored "
+        f"before are solved anew. Either way, renew the pair pinned here: {found}"
+    )

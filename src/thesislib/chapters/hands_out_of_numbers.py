@@ -18,7 +18,13 @@ from thesislib import results, runtime
 from thesislib.chapters.hand_sets import FIRST_SIGNER, SEEDS, generator_hash
 from thesislib.config import ExperimentConfig
 from thesislib.synthetic import scene
-from thesislib.synthetic.contacts import MAX_PENETRATION, contact_error, penetration, solve
+from thesislib.synthetic.contacts import (
+    CONTACT_TOLERANCE,
+    MAX_PENETRATION,
+    contact_error,
+    penetration,
+    signer_handshapes,
+)
 from thesislib.synthetic.hand import draw_anatomy
 from thesislib.synthetic.handshapes import alphabet
 from thesislib.synthetic.scene import ALPHABETS, Difficulty
@@ -116,22 +122,29 @@ def _measure(config: Config) -> dict[str, Any]:
 def solved_contacts(signers: int) -> dict[str, Any]:
     """Return what solving does to each letter of so many signers: contact error and penetration, in hand units.
 
-    Before solving a hand has the angles of the table; nobody's bones fit them exactly.
+    These are the hands that pictures show, of people who differ by `scene.LETTER_SPREAD`, solved with their habits.
+    Before solving a hand has the angles of the table; nobody's bones fit them exactly. ``contacts_missed`` is the
+    share of solved hands whose worst contact is off by more than the solver's tolerance.
     """
-    anatomy = draw_anatomy(torch.arange(signers))
-    found: dict[str, Any] = {"signers": signers, "max_penetration_allowed": MAX_PENETRATION, "letters": {}}
-    for letter, shape in LETTERS.items():
+    seeds = torch.arange(signers)
+    anatomy = draw_anatomy(seeds, scene.LETTER_SPREAD)
+    solved = signer_handshapes(ALPHABETS["letters"], seeds, scene.LETTER_SPREAD)  # [S, L, 21]
+    found: dict[str, Any] = {
+        "signers": signers,
+        "max_penetration_allowed": MAX_PENETRATION,
+        "contact_tolerance": CONTACT_TOLERANCE,
+        "letters": {},
+    }
+    for (letter, shape), after in zip(LETTERS.items(), solved.unbind(1), strict=True):
         shapes, table = [shape] * signers, torch.tensor(shape.angles).expand(signers, -1)
-        after = solve(anatomy, shapes, torch.zeros(signers, table.shape[1]))
-        found["letters"][letter] = {
-            f"{name}_{when}": float(value.mean())
-            for when, angles in (("before", table), ("after", after))
-            for name, value in (
-                ("contact_error", contact_error(anatomy, angles, shapes)),
-                ("penetration", penetration(anatomy, angles)),
-            )
-        }
-    for name in ("contact_error_before", "contact_error_after", "penetration_before", "penetration_after"):
+        row: dict[str, float] = {}
+        for when, angles in (("before", table), ("after", after)):
+            error = contact_error(anatomy, angles, shapes)
+            row[f"contact_error_{when}"] = float(error.mean())
+            row[f"penetration_{when}"] = float(penetration(anatomy, angles).mean())
+        row["contacts_missed"] = float((error > CONTACT_TOLERANCE).float().mean())  # after solving
+        found["letters"][letter] = row
+    for name in row:
         values = [row[name] for row in found["letters"].values()]
         found[f"mean_{name}"] = sum(values) / len(values)
     return found
@@ -200,6 +213,12 @@ def edge_vectors(drawn: dict[str, Tensor]) -> Tensor:
 def images_per_second(seed: int, size: int, *, seconds: float = 2.0) -> dict[str, float]:
     """Return how fast letters are drawn, poses solved before: on one CPU thread, and on a GPU where one is."""
     found = {}
+
+    def clock(device: torch.device) -> float:
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)  # it draws on after the call came back
+        return time.perf_counter()
+
     devices = [torch.device("cpu")] + [torch.device("cuda")] * torch.cuda.is_available()
     threads = torch.get_num_threads()
     try:
@@ -207,11 +226,11 @@ def images_per_second(seed: int, size: int, *, seconds: float = 2.0) -> dict[str
             torch.set_num_threads(1)
             index = torch.arange(64 if device.type == "cpu" else 1024, device=device)
             scene.generate("letters", seed, index, size=size, signers=range(16))
-            drawn, start = 0, time.perf_counter()
-            while time.perf_counter() - start < seconds:
+            drawn, start = 0, clock(device)
+            while (passed := clock(device) - start) < seconds:
                 scene.generate("letters", seed, index + drawn, size=size, signers=range(16))
                 drawn += len(index)
-            found["one_cpu_thread" if device.type == "cpu" else "gpu"] = drawn / (time.perf_counter() - start)
+            found["one_cpu_thread" if device.type == "cpu" else "gpu"] = drawn / passed
     finally:
         torch.set_num_threads(threads)
     return found

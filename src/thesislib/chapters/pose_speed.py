@@ -13,6 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
@@ -216,7 +217,7 @@ def gpu_columns(
     for name, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
         network = network.to(device, dtype)
         times = in_turns({"it": torch_call(network, image.to(dtype))}, rounds=rounds)
-        found[f"latency_ms_gpu_{name}"] = sorted(times["it"])[rounds // 2]
+        found[f"latency_ms_gpu_{name}"] = float(np.median(times["it"]))
         images = image.to(dtype).expand(found["gpu_batch"], -1, -1, -1)
         found[f"images_per_second_gpu_{name}"] = throughput(network, images, seconds=seconds)
     return found

@@ -47,7 +47,11 @@ def of_the_run(record: Mapping[str, Any]) -> dict[str, float]:
     """Return what the run measured: contacts in percent of a hand unit, letters read in percent, speeds."""
     metrics = record["metrics"]
     contacts, usual = metrics["contacts"], metrics["knobs"]["usual"]
-    numbers = {"contact_signers": contacts["signers"]}
+    numbers = {
+        "contact_signers": contacts["signers"],
+        "contact_tolerance": 100 * contacts["contact_tolerance"],
+        "contacts_missed": 100 * contacts["mean_contacts_missed"],
+    }
     for name in ("contact_error", "penetration"):
         for when in ("before", "after"):
             numbers[f"{name}_{when}"] = 100 * contacts[f"mean_{name}_{when}"]

@@ -5,6 +5,7 @@ from typing import Any
 
 from pandas.io.formats.style import Styler
 
+from thesislib.chapters.more_classes import EPOCH
 from thesislib.evaluation.intervals import of_the_mean
 from thesislib.figures.tables import plain, values_over
 from thesislib.published import comparison_table
@@ -58,10 +59,16 @@ def of_stored_runs(drawn: Records, fixed: Records) -> dict[str, float]:
     return numbers
 
 
+def of_other_encoders(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the size of the run that compares encoders and shares of the images."""
+    return {"more_images": record["config"]["images_per_class"]}
+
+
 def of_more_classes(kanji: Records, omniglot: Mapping[str, Any]) -> dict[str, Any]:
     """Return the curve over training classes at its ends and where features are best, in percent; and Omniglot."""
     numbers: dict[str, Any] = {"more_unseen": len(kanji[0]["split"]["unseen"])}
-    numbers["more_passes"] = f"{kanji[0]['config']['image_passes']:,}"
+    seen = [passes(record) for record in kanji]
+    numbers |= {"more_least_passes": f"{min(seen):,}", "more_most_passes": f"{max(seen):,}"}
     equal_total = sorted(
         (r for r in kanji if r["config"]["total_images"]), key=lambda r: r["metrics"]["train_classes"]
     )
@@ -81,6 +88,13 @@ def of_more_classes(kanji: Records, omniglot: Mapping[str, Any]) -> dict[str, An
             mean = value[f"unseen_balanced_accuracy_s{shots}_max_rule"]["mean"]
             numbers[f"omniglot_{name}_s{shots}"] = 100 * mean
     return numbers
+
+
+def passes(record: Mapping[str, Any]) -> int:
+    """Return how many images a classifier of `more_classes` saw in training, repetitions counted."""
+    images = record["metrics"]["train_images"]
+    epoch = images * max(EPOCH // images, 1)
+    return epoch * max(round(record["config"]["image_passes"] / epoch), 1)
 
 
 def of_the_benchmark(record: Mapping[str, Any]) -> dict[str, float]:

@@ -23,6 +23,9 @@ from thesislib.synthetic.rotations import about_xyz
 from thesislib.synthetic.scene import Difficulty
 
 LIGHT = 7  # the seed of a scene with a plain grey wall in neutral light, for portraits
+AS_IN_LETTERS = replace(
+    scene.PLAIN, signer_spread=scene.LETTER_SPREAD
+)  # the hand that this person spells with
 FRONT, SIDE = (0.0, 0.0, 0.0), (0.0, -65.0, 0.0)  # degrees: the palm to the viewer, and seen past the thumb
 
 
@@ -65,7 +68,7 @@ def portraits(
     """
     shapes = alphabet(alphabet_name)
     labels = list(labels or shapes)
-    angles = signer_handshapes(alphabet_name, torch.tensor([signer]))[0]
+    angles = signer_handshapes(alphabet_name, torch.tensor([signer]), scene.LETTER_SPREAD)[0]
     angles = angles[[list(shapes).index(label) for label in labels]]
     orientation = torch.stack([shapes[label].orientation() for label in labels])
     direction = [tuple(round(v) for v in shapes[label].finger_direction) for label in labels]
@@ -75,7 +78,13 @@ def portraits(
         rows = [row for row, other in enumerate(direction) if other == way]
         poses = torch.cat([angles[rows], open_hand])
         made = scene.portray(
-            signer, poses, orientation[rows + rows[:1]], size=size, supersample=supersample, seed=seed
+            signer,
+            poses,
+            orientation[rows + rows[:1]],
+            size=size,
+            difficulty=AS_IN_LETTERS,
+            supersample=supersample,
+            seed=seed,
         )
         drawn[rows] = made["image"][:-1].numpy()
     return drawn

@@ -1,4 +1,4 @@
-"""Tables of chapter 2, from records: networks side by side, decoders, real hands."""
+"""Tables and curves of chapter 2, from records: networks side by side, decoders, real hands, speeds."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from thesislib.chapters import pose_speed
+from thesislib.chapters.finding_joints import OURS, Config
 from thesislib.config import digest
 
 NAMES = {
@@ -23,33 +25,83 @@ NAMES = {
     "inception_v3": "Inception-v3",
     "inception_resnet_v2": "Inception-ResNet-v2",
 }
-CHOICES = ("width", "decoder_width", "depth", "stem_stride", "literal", "loss", "augmentation", "optimizer")
-CHOICES += ("schedule", "precision", "lr_min", "batch_size", "radius", "last_radius", "size")
+NO_CHOICE = ("seed", "profile_name", "network", "real_sets")  # what does not make two trainings different
+OURS_ALONE = ("width", "decoder_width", "depth", "stem_stride", "literal")  # a rival has no such choice
 
 Records = Sequence[Mapping[str, Any]]
 
 
-def label(record: Mapping[str, Any], reference: Mapping[str, Any] | None = None) -> str:
-    """Return a system's name, and what its configuration changes of a reference of the same network."""
-    config = record["config"]
-    name = NAMES[config["network"]]
-    if reference is None or reference["config"]["network"] != config["network"]:
-        return name
+def reference(records: Records) -> Mapping[str, Any]:
+    """Return the run that a page is about, and that tables compare all others with.
+
+    It is a run of the thesis's network: of those with the most training hands the one whose configuration departs
+    in the fewest fields from the profile full, and of its seeds the lowest. Raises ValueError where there is none.
+    """
+    ours = [record for record in records if record["config"]["network"] == OURS]
+    if not ours:
+        raise ValueError(f"no run of the thesis's network is among these {len(records)} records")
+    usual = choices(Config.profile("full").as_dict())
+
+    def rank(record: Mapping[str, Any]) -> tuple[int, int, int]:
+        chosen = choices(record["config"])
+        departures = sum(value != usual.get(name) for name, value in chosen.items())
+        return -chosen["train_hands"], departures, record["config"]["seed"]
+
+    return min(ours, key=rank)
+
+
+def choices(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a configuration that make its training another one, seeds and tests left out."""
+    left_out = NO_CHOICE if config["network"] == OURS else NO_CHOICE + OURS_ALONE
+    return {name: value for name, value in config.items() if name not in left_out}
+
+
+def label(record: Mapping[str, Any], against: Mapping[str, Any]) -> str:
+    """Return a system's name and every choice in which its training differs from that of ``against``."""
+    usual = against["config"]
     changed = [
-        f"{choice.replace('_', ' ')} {config[choice]}"
-        for choice in CHOICES
-        if config[choice] != reference["config"][choice]
+        _told(name, value)
+        for name, value in choices(record["config"]).items()
+        if name not in usual or value != usual[name]
     ]
-    return f"{name}, {', '.join(changed)}" if changed else name
+    return ", ".join([NAMES[record["config"]["network"]], *changed])
 
 
 def by_seed(records: Records) -> list[Records]:
-    """Return records that differ in nothing but the seed together, in the order of their first."""
-    groups: dict[str, list[Mapping[str, Any]]] = {}
+    """Return records that differ in nothing but the seed together, in the order of their first.
+
+    Of two runs of one seed, which differ in the real hands they were tested on, the one with more of them stays.
+    """
+    groups: dict[str, dict[int, Mapping[str, Any]]] = {}
     for record in records:
-        rest = {k: v for k, v in record["config"].items() if k not in ("seed", "profile_name")}
-        groups.setdefault(digest(rest), []).append(record)
-    return list(groups.values())
+        config = record["config"]
+        group = groups.setdefault(_training(config), {})
+        known = group.get(config["seed"])
+        if known is None or len(config["real_sets"]) > len(known["config"]["real_sets"]):
+            group[config["seed"]] = record
+    return [[group[seed] for seed in sorted(group)] for group in groups.values()]
+
+
+def seeds_of(record: Mapping[str, Any], records: Records) -> Records:
+    """Return those of the records that differ from one of them in nothing but the seed, by seed."""
+    training = _training(record["config"])
+    return by_seed([other for other in records if _training(other["config"]) == training])[0]
+
+
+def named(records: Records, against: Mapping[str, Any]) -> dict[str, Records]:
+    """Return records by `label`, seeds together and those of ``against`` first.
+
+    Raises ValueError where two different trainings have one label.
+    """
+    groups: dict[str, Records] = {}
+    main = _training(against["config"])
+    for group in sorted(by_seed(records), key=lambda group: _training(group[0]["config"]) != main):
+        name = label(group[0], against)
+        if name in groups:
+            digests = [of[0].get("config_digest", "unknown") for of in (groups[name], group)]
+            raise ValueError(f"two different trainings are both called {name!r}: {' and '.join(digests)}")
+        groups[name] = group
+    return groups
 
 
 def main_scores(record: Mapping[str, Any]) -> Mapping[str, float]:
@@ -57,12 +109,16 @@ def main_scores(record: Mapping[str, Any]) -> Mapping[str, float]:
     return record["metrics"][f"unseen_signers_{record['metrics']['decoder']}"]
 
 
-def benchmark(records: Records, reference: Mapping[str, Any] | None = None) -> pd.DataFrame:
-    """Return one row a system, seeds together: errors on hands of unseen signers, size, training."""
-    rows = {}
-    for group in by_seed(records):
+def benchmark(records: Records, against: Mapping[str, Any] | None = None) -> pd.DataFrame:
+    """Return one row a system, seeds together: errors on hands of unseen signers, size, training.
+
+    Rows tell in what they differ from ``against``, the first record if not given; the mean pose is its own.
+    Raises ValueError where two different trainings would share a row.
+    """
+    against, rows = against or records[0], {}
+    for name, group in named(records, against).items():
         scores, metrics = [main_scores(record) for record in group], group[0]["metrics"]
-        rows[label(group[0], reference)] = {
+        rows[name] = {
             "n seeds": str(len(group)),
             "error, px at 256": _over_seeds(scores, "epe_px_at_256"),
             "visible": _over_seeds(scores, "epe_px_at_256_visible"),
@@ -73,7 +129,7 @@ def benchmark(records: Records, reference: Mapping[str, Any] | None = None) -> p
             "multiply-adds": f"{metrics['multiply_adds'] / 1e6:.1f} M",
             "training, min": f"{np.mean([r['metrics']['training_seconds'] for r in group]) / 60:.1f}",
         }
-    guess = records[0]["metrics"]["unseen_signers_mean_pose"]
+    guess = against["metrics"]["unseen_signers_mean_pose"]
     rows["mean pose of the training hands"] = {
         "n seeds": "–",
         "error, px at 256": f"{guess['epe_px_at_256']:.1f}",
@@ -101,19 +157,28 @@ def decoders(record: Mapping[str, Any]) -> pd.DataFrame:
 
 
 def real_hands(records: Records) -> pd.DataFrame:
-    """Return one row a real test set: errors in parts of the longer side of the labelled joints' box."""
+    """Return one row a real test set: errors in parts of the longer side of the labelled joints' box.
+
+    It is that of the run the page is about, `reference`, means over its seeds; a seed that was not tested on a set
+    is left out of its row.
+    """
+    tested: dict[str, list[Mapping[str, Any]]] = {}
+    for record in seeds_of(reference(records), records):
+        for name, found in record["metrics"]["real"].items():
+            tested.setdefault(name, []).append(found)
     rows = {}
-    for name, found in records[0]["metrics"]["real"].items():
-        network = [record["metrics"]["real"][name]["network"] for record in records]
+    for name, found in tested.items():
+        network = [of_seed["network"] for of_seed in found]
         of_set, _, box = name.removesuffix("_box").rpartition("_")
         rows[f"{of_set.replace('_', ' ')}, cut out by the {box} box"] = {
-            "n": str(found["network"]["n_images"]),
+            "n": str(network[0]["n_images"]),
+            "n seeds": str(len(network)),
             "network, mean": _over_seeds(network, "error_over_box", digits=3),
             "95 % over images, first seed": "{error_over_box_low:.3f} to {error_over_box_high:.3f}".format(
                 **network[0]
             ),
             "median": _over_seeds(network, "error_over_box_median", digits=3),
-            "mean pose": f"{found['mean_pose']['error_over_box']:.3f}",
+            "mean pose": f"{found[0]['mean_pose']['error_over_box']:.3f}",
         }
     return pd.DataFrame.from_dict(rows, orient="index")
 
@@ -140,6 +205,79 @@ def latencies(record: Mapping[str, Any]) -> pd.DataFrame:
             },
         }
     return pd.DataFrame.from_dict(rows, orient="index").fillna("–")
+
+
+def shares_found(
+    records: Records, against: Mapping[str, Any]
+) -> dict[str, tuple[Sequence[float], Sequence[float]]]:
+    """Return the curves of `hand_errors.pck_curves`: label -> (thresholds, shares of joints), means over seeds."""
+    curves = {}
+    for name, group in named(records, against).items():
+        found = [record["metrics"]["unseen_signers_pck"] for record in group]
+        curves[name] = (found[0]["px_at_256"], np.mean([pck["share"] for pck in found], axis=0).tolist())
+    return curves
+
+
+def latency_and_error(
+    records: Records, speed: Mapping[str, Any], against: Mapping[str, Any]
+) -> dict[str, tuple[float, float]]:
+    """Return the points of `hand_errors.error_against_latency`: label -> (ms, error in px at 256).
+
+    Latency is the median of one picture on one CPU thread under ONNX Runtime in a record of `pose_speed`, error the
+    mean over seeds. Systems that were trained but not timed, or timed but not trained, make no point.
+    """
+    systems, points = speed["metrics"]["systems"], {}
+    for name, group in named(records, against).items():
+        timed = systems.get(timed_as(group[0]["config"]))
+        if timed is not None:
+            points[name] = (timed["latency_ms_onnx"], float(np.mean(_errors(group))))
+    return points
+
+
+def timed_as(config: Mapping[str, Any]) -> str | None:
+    """Return the name under which `pose_speed` times a configuration's network, None where it times none such."""
+    if config["network"] != OURS:
+        return f"{config['network']}_{config['size']}"
+    usual = Config.profile("full").as_dict()
+    asked = {name: config[name] for name in ("size", *OURS_ALONE)}
+    for name, (size, options) in pose_speed.OURS.items():
+        if asked == {field: usual[field] for field in OURS_ALONE} | options | {"size": size}:
+            return name
+    return None
+
+
+def errors_by_train_hands(
+    records: Records, against: Mapping[str, Any]
+) -> dict[str, dict[int, Sequence[float]]]:
+    """Return the curves of `hand_errors.learning_curve`: label -> {training hands: error of each seed}.
+
+    Runs of one curve differ in nothing but the training hands; what has a single number of them makes no curve.
+    """
+    curves: dict[str, dict[int, Sequence[float]]] = {}
+    hands = against["config"]["train_hands"]
+    for group in named(records, against).values():
+        config = group[0]["config"]
+        name = label({"config": config | {"train_hands": hands}}, against)
+        curves.setdefault(name, {})[config["train_hands"]] = _errors(group)
+    return {name: dict(sorted(points.items())) for name, points in curves.items() if len(points) > 1}
+
+
+def _training(config: Mapping[str, Any]) -> str:
+    return digest({"network": config["network"], **choices(config)})
+
+
+def _errors(group: Records) -> list[float]:
+    return [main_scores(record)["epe_px_at_256"] for record in group]
+
+
+def _told(name: str, value: Any) -> str:
+    """Return a choice in a few words: `width 0.5`, `train hands 1,000`, `adamw optimizer`, `not literal`."""
+    words = name.replace("_", " ")
+    if value is None or isinstance(value, bool):
+        return words if value else f"{'no' if value is None else 'not'} {words}"
+    if isinstance(value, str):
+        return f"{value.replace('_', ' ')} {words}"
+    return f"{words} {value:,}" if isinstance(value, int) else f"{words} {value:g}"
 
 
 def _over_seeds(

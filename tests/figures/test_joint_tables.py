@@ -1,0 +1,277 @@
+"""Tables and numbers of chapter 2 from made-up records: who is compared with whom, and what a row is called."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from thesislib.chapters import pose_speed
+from thesislib.chapters.finding_joints import Config
+from thesislib.figures import chapter2_numbers, hand_errors, joint_tables
+from thesislib.networks.joint_regression import RIVALS
+
+
+def made_up(error: float = 10.0, real: dict[str, float] | None = None, **choices) -> dict:
+    """A record of the full profile with these choices; its real hands are name -> error over the box."""
+    config = Config.profile("full", **choices)
+    scores = {name: error for name in ("epe_px_at_256", "epe_px_at_256_visible", "epe_px_at_256_occluded")}
+    scores |= {"auc_0_30_px_at_256": error / 100, "share_within_2_px_at_128": 0.5}
+    scores |= {"epe_median_px_at_256": error / 2}
+    metrics = {
+        "decoder": "dark",
+        "unseen_signers_dark": scores,
+        "unseen_signers_mean_pose": scores | {"epe_px_at_256": 5 * error},
+        "unseen_signers_error_px_at_256_by_joint": [error] * 21,
+        "unseen_signers_pck": {"px_at_256": [0, 30], "share": [0.0, error / 100]},
+        "parameters": 1000,
+        "multiply_adds": 10**6,
+        "training_seconds": 60.0,
+        "real": {
+            name: {
+                "network": {
+                    "n_images": 8,
+                    "error_over_box": value,
+                    "error_over_box_low": value - 0.01,
+                    "error_over_box_high": value + 0.01,
+                    "error_over_box_median": value,
+                },
+                "mean_pose": {"error_over_box": 0.3},
+            }
+            for name, value in (real or {}).items()
+        },
+    }
+    return {"config": config.as_dict(), "config_digest": config.digest(), "metrics": metrics}
+
+
+def speeds(**milliseconds: float) -> dict:
+    peers = {"resnet50_heatmaps_256": 100.0, "mediapipe_full": 8.0}
+    return {
+        "metrics": {
+            "systems": {
+                name: {"latency_ms_onnx": ms}
+                | {f"latency_ratio_to_{peer}_onnx": ms / of_peer for peer, of_peer in peers.items()}
+                for name, ms in milliseconds.items()
+            }
+        }
+    }
+
+
+# Which run a page is about ----------------------------------------------------------------------------
+
+
+def test_the_reference_has_the_most_training_hands_then_the_fewest_changes_then_the_lowest_seed():
+    rival = made_up(network="resnet34", train_hands=900_000)
+    few, half = made_up(train_hands=1000), made_up(width=0.5)
+    recipe = made_up(width=0.5, optimizer="adamw")
+    whole, again = made_up(seed=3), made_up(seed=4)
+    records = [rival, few, recipe, half, again, whole]
+    assert joint_tables.reference(records) is whole
+    assert joint_tables.reference([few, recipe, half]) is half
+    assert joint_tables.reference([rival, few]) is few
+    assert joint_tables.seeds_of(again, records) == [whole, again]
+    with pytest.raises(ValueError, match="no run of the thesis's network is among these 1"):
+        joint_tables.reference([rival])
+
+
+def test_real_hands_do_not_make_another_training_and_the_run_that_saw_more_of_them_counts():
+    plain, tested = made_up(), made_up(real_sets=("asl7",), real={"asl7_given_box": 0.2})
+    other_seed = made_up(seed=1)
+    for records in ([plain, tested, other_seed], [other_seed, tested, plain]):
+        assert joint_tables.by_seed(records) == [[tested, other_seed]]
+
+
+# Labels -----------------------------------------------------------------------------------------------
+
+CHANGES = {
+    "width": (0.5, "width 0.5"),
+    "decoder_width": (0.25, "decoder width 0.25"),
+    "depth": (2, "depth 2"),
+    "stem_stride": (4, "stem stride 4"),
+    "literal": (True, "literal"),
+    "size": (128, "size 128"),
+    "supersample": (1, "supersample 1"),
+    "train_hands": (1000, "train hands 1,000"),
+    "train_signers": (16, "train signers 16"),
+    "test_hands": (500, "test hands 500"),
+    "test_signers": (32, "test signers 32"),
+    "augmentation": ("strong", "strong augmentation"),
+    "loss": ("spatial_cross_entropy", "spatial cross entropy loss"),
+    "radius": (1.5, "radius 1.5"),
+    "last_radius": (1.0, "last radius 1"),
+    "epochs": (3, "epochs 3"),
+    "batch_size": (32, "batch size 32"),
+    "optimizer": ("adamw", "adamw optimizer"),
+    "schedule": ("one_cycle", "one cycle schedule"),
+    "lr_max": (0.003, "lr max 0.003"),
+    "lr_min": (1e-5, "lr min 1e-05"),
+    "weight_decay": (0.05, "weight decay 0.05"),
+    "precision": ("bf16", "bf16 precision"),
+}
+
+
+def test_every_choice_of_a_configuration_can_be_told():
+    fields = set(Config.profile("full").as_dict())
+    assert fields == CHANGES.keys() | {"seed", "profile_name", "network", "real_sets"}
+
+
+@pytest.mark.parametrize("network", ["thesis", "resnet34"])
+@given(chosen=st.sets(st.sampled_from(sorted(CHANGES))))
+def test_a_label_names_every_difference_and_nothing_else(network, chosen):
+    usual = made_up()
+    other = made_up(network=network, **{field: CHANGES[field][0] for field in chosen})
+    if network != "thesis":  # it does not have these choices
+        chosen = chosen - set(joint_tables.OURS_ALONE)
+    first, *told = joint_tables.label(other, usual).split(", ")
+    rest = ", ".join([first, *told]).removeprefix(joint_tables.NAMES[network]).removeprefix(", ")
+    assert sorted(rest.split(", ")) == sorted(CHANGES[field][1] for field in chosen) or (
+        not rest and not chosen
+    )
+    back = joint_tables.label(usual, other)
+    assert back.startswith(joint_tables.NAMES["thesis"])
+    assert ("literal" in chosen) == ("not literal" in back) if network == "thesis" else True
+
+
+def test_different_trainings_have_rows_of_their_own_rivals_included():
+    changed = [{field: value} for field, (value, _) in CHANGES.items()]
+    records = [made_up(**change) for change in ({}, *changed)]
+    rivals = [change for change in changed if not change.keys() & set(joint_tables.OURS_ALONE)]
+    records += [made_up(network="vgg", **change) for change in ({}, *rivals)]
+    table = joint_tables.benchmark(records[::-1], records[0])
+    assert len(table) == len(records) + 1 and table.index.is_unique  # and the mean pose
+    assert table.index[0] == "the thesis's network"
+
+
+def test_two_trainings_of_one_label_are_refused():
+    one, other = made_up(lr_max=0.003), made_up(lr_max=0.0030000001)
+    with pytest.raises(ValueError, match=f"both called .*lr max 0.003.*{one['config_digest']} and"):
+        joint_tables.benchmark([made_up(), one, other])
+
+
+# Curves and points ------------------------------------------------------------------------------------
+
+
+def test_shares_found_are_means_over_seeds():
+    records = [made_up(10.0), made_up(30.0, seed=1), made_up(40.0, width=0.5)]
+    curves = joint_tables.shares_found(records, records[0])
+    assert curves["the thesis's network"] == ([0, 30], pytest.approx([0, 0.2]))
+    assert list(curves) == ["the thesis's network", "the thesis's network, width 0.5"]
+
+
+def test_every_network_that_is_timed_is_found_under_the_configuration_it_has():
+    timed = {name for name, *_ in pose_speed.systems(pose_speed.Config.profile("full"))}
+    for name, (size, options) in pose_speed.OURS.items():
+        assert joint_tables.timed_as(made_up(size=size, **options)["config"]) == name
+    for rival in RIVALS:
+        assert joint_tables.timed_as(made_up(network=rival)["config"]) in timed
+    for untimed in ({"width": 0.25}, {"size": 96}, {"depth": 2}, {"literal": True}, {"decoder_width": 0.5}):
+        assert joint_tables.timed_as(made_up(**untimed)["config"]) is None
+
+
+def test_points_join_those_that_were_trained_and_timed():
+    records = [
+        made_up(20.0, width=0.5),
+        made_up(10.0),
+        made_up(14.0, seed=1),
+        made_up(9.0, network="resnet50_heatmaps", size=256),
+        made_up(9.0, network="resnet34"),  # not timed
+        made_up(30.0, width=0.25),  # neither
+    ]
+    speed = speeds(thesis_64=3.0, thesis_half_64=2.0, resnet50_heatmaps_256=100.0, mediapipe_full=8.0)
+    points = joint_tables.latency_and_error(records, speed, records[1])
+    assert points == {
+        "the thesis's network": (3.0, 12.0),
+        "the thesis's network, width 0.5": (2.0, 20.0),
+        "ResNet-50, heatmaps, size 256": (100.0, 9.0),
+    }
+    assert len(hand_errors.error_against_latency(points).axes[0].lines) == 3
+
+
+def test_a_learning_curve_is_of_runs_that_differ_in_training_hands_alone():
+    records = [made_up(10.0), made_up(14.0, seed=1), made_up(20.0, train_hands=1000)]
+    records += [made_up(5.0, width=0.5), made_up(6.0, width=0.5, epochs=3, train_hands=1000)]  # no pair
+    records += [made_up(8.0, network="vgg"), made_up(9.0, network="vgg", train_hands=1000)]
+    curves = joint_tables.errors_by_train_hands(records, records[0])
+    assert curves == {
+        "the thesis's network": {1000: [20.0], 200_000: [10.0, 14.0]},
+        "VGG of figure 2.2": {1000: [9.0], 200_000: [8.0]},
+    }
+    assert hand_errors.learning_curve(curves).axes[0].lines
+
+
+def test_real_hands_are_those_of_the_reference_over_all_its_seeds():
+    sets = {"asl7_given_box": 0.1, "freihand_samples_keypoints_box": 0.2}
+    records = [
+        made_up(train_hands=1000, real={"asl7_given_box": 0.9}, real_sets=("asl7",)),
+        made_up(real=sets, real_sets=("asl7", "freihand_samples")),
+        made_up(seed=1, real={"asl7_given_box": 0.3}, real_sets=("asl7",)),
+    ]
+    table = joint_tables.real_hands(records)
+    assert list(table["n seeds"]) == ["2", "1"]
+    assert list(table["network, mean"]) == ["0.200 ± 0.141", "0.200"]
+    assert list(table.index) == [
+        "asl7, cut out by the given box",
+        "freihand samples, cut out by the keypoints box",
+    ]
+
+
+# Numbers in sentences -----------------------------------------------------------------------------------
+
+SPEED = speeds(
+    thesis_64=4.0,
+    thesis_half_64=2.0,
+    thesis_256=50.0,
+    resnet50_heatmaps_64=6.0,
+    resnet50_heatmaps_256=100.0,
+    mediapipe_full=8.0,
+)
+
+
+def test_stored_numbers_are_of_the_reference_not_of_the_first_file():
+    records = [
+        made_up(90.0, train_hands=1000, real={"asl7_given_box": 0.01}),
+        made_up(10.0, width=0.5, real={"asl7_given_box": 0.08, "rhd_keypoints_box": 0.2}),
+        made_up(20.0, width=0.5, seed=1, real={"asl7_given_box": 0.16, "rhd_keypoints_box": 0.2}),
+    ]
+    found = chapter2_numbers.of_stored_runs(records, [SPEED])
+    assert (found["n_stored"], found["stored_seeds"], found["stored_width"]) == (3, 2, "50%")
+    assert found["stored_train_hands"] == "200,000"
+    assert (found["stored_error"], found["stored_error_mean_pose"]) == (15, 75)
+    assert (found["stored_error_median"], found["stored_auc"]) == (7.5, pytest.approx(0.15))
+    assert found["real_verdict"] == "it is missed by 2 of the 2 rows"  # 0.12 on average
+    assert found["speedup_resnet50"] == 25 and found["speedup_mediapipe"] == 2
+    assert found["speedup_half_resnet50"] == 50 and found["speedup_half_mediapipe"] == 4
+    assert found["speedup_resnet50_64"] == 1.5 and found["speedup_at_256"] == 2
+    assert found["ratio_resnet50"] == 0.04
+    assert len(chapter2_numbers.printed_and_measured(records).data) == 1
+
+
+@pytest.mark.parametrize(
+    ("real", "says"),
+    [
+        ({}, "no real hands were there when it was measured"),
+        ({"asl7_given_box": 0.1}, "it is met by all of them"),
+        ({"asl7_given_box": 0.11, "rhd_keypoints_box": 0.1}, "it is missed by 1 of the 2 rows"),
+    ],
+)
+def test_the_verdict_on_real_hands(real, says):
+    assert chapter2_numbers.real_verdict([made_up(real=real)]) == says
+
+
+def test_fingers_are_ranked_by_the_mean_of_their_four_joints_over_seeds():
+    first, second = made_up(), made_up(seed=1)
+    errors = (
+        [99.0] + [10.0] * 4 + [9.0] * 4 + [11.0] * 4 + [8.0, 8.0, 8.0, 24.0] + [10.0] * 4
+    )  # wrist: no finger
+    for record in (first, second):
+        record["metrics"]["unseen_signers_error_px_at_256_by_joint"] = list(errors)
+    found = chapter2_numbers.best_and_worst_finger([first])
+    assert found == {"best_finger": "index finger", "worst_finger": "ring finger"}
+    second["metrics"]["unseen_signers_error_px_at_256_by_joint"][1:5] = [2.0] * 4
+    assert chapter2_numbers.best_and_worst_finger([first, second])["best_finger"] == "thumb"
+
+
+@pytest.mark.parametrize("augmentation", ["thesis", "report", "strong"])
+def test_the_page_tells_its_own_augmentation(augmentation):
+    record = made_up(augmentation=augmentation)
+    assert (
+        chapter2_numbers.of_this_run(record)["augmentation"] == chapter2_numbers.AUGMENTATIONS[augmentation]
+    )
