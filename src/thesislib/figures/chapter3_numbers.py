@@ -59,11 +59,6 @@ def of_stored_runs(drawn: Records, fixed: Records) -> dict[str, float]:
     return numbers
 
 
-def of_other_encoders(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the size of the run that compares encoders and shares of the images."""
-    return {"more_images": record["config"]["images_per_class"]}
-
-
 def of_more_classes(kanji: Records, omniglot: Mapping[str, Any]) -> dict[str, Any]:
     """Return the curve over training classes at its ends and where features are best, in percent; and Omniglot."""
     numbers: dict[str, Any] = {"more_unseen": len(kanji[0]["split"]["unseen"])}
