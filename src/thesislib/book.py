@@ -88,7 +88,10 @@ def stored_provenance(records: Sequence[Mapping[str, Any]]) -> Markdown:
     devices = sorted({record["environment"]["device"] for record in records})
     changed = sum(results.state(record) == "code changed" for record in records)
     minutes = sum(record["wall_seconds"] for record in records) / 60
-    line = f"{len(records)} stored record{'s' * (len(records) != 1)}, measured at commit {', '.join(commits)} on {'; '.join(devices)}, "
+    line = (
+        f"{len(records)} stored record{'s' * (len(records) != 1)}, measured at commit {', '.join(commits)} "
+    )
+    line += f"on {'; '.join(devices)}, "
     line += f"{minutes:.0f} minutes in all"
     mark = f', <strong class="stale">code changed since for {changed}</strong>' if changed else ""
     return Markdown(f'<div class="provenance" role="note">{line}{mark}</div>')
