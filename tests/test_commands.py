@@ -1,6 +1,6 @@
 """The files that start everything: make, conda, Snakemake, continuous integration, the pinned versions."""
 
-import importlib
+import importlib.util
 import re
 import shlex
 import shutil
@@ -41,7 +41,7 @@ def test_conda_users_get_what_pyproject_names():
     assert conda == [f"python{PROJECT['requires-python']}", "pip"]
     options = dict(line.split(" ", 1) for line in pip["pip"])
     assert options["--constraint"] == "constraints.txt"
-    assert options["--editable"] == ".[book,test]" and set(EXTRAS) == {"book", "test", "peers"}
+    assert options["--editable"] == ".[book,test]" and set(EXTRAS) == {"book", "test", "peers", "cluster"}
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="there is no make on this machine")
@@ -79,11 +79,12 @@ def test_continuous_integration_ends_with_the_test_suite():
     assert script.stat().st_mode & 0o111
 
 
-def dry_run(*arguments: str) -> str:
+def dry_run(*arguments: str, cores: int = 1) -> str:
     """Return what Snakemake would do, from nothing."""
-    snakemake = [sys.executable, "-m", "snakemake", "--snakefile", "workflow/Snakefile", "--cores", "1"]
+    snakemake = [sys.executable, "-m", "snakemake", "--snakefile", "workflow/Snakefile"]
+    options = ["--cores", str(cores), "--dry-run", "--forceall", "--printshellcmds", "--nolock"]
     done = subprocess.run(
-        [*snakemake, "--dry-run", "--forceall", "--printshellcmds", "--nolock", *arguments],
+        [*snakemake, *options, *arguments],
         cwd=paths.ROOT,
         capture_output=True,
         text=True,
@@ -109,3 +110,56 @@ def test_snakemake_names_each_run_of_the_records_once():
         importlib.import_module(f"thesislib.chapters.{experiment}").Config.profile(
             "full", **cli.values(pairs)
         )
+
+
+SLURM = paths.ROOT / "workflow" / "profiles" / "slurm"
+
+
+def jobs(plan: str) -> list[dict[str, str]]:
+    """Return the jobs of a dry run: name of the rule, threads, command, and each resource."""
+    found = []
+    for rule, body in re.findall(r"^rule (\w+):\n((?:    .*\n)+)", plan, re.MULTILINE):
+        fields = dict(re.findall(r"^    (\w+): (.*)$", body, re.MULTILINE))
+        resources = dict(re.findall(r"(\w+)=([^,]+)", fields.get("resources", "")))
+        found.append(
+            {"rule": rule, "threads": fields.get("threads", "1"), "wildcards": "", **fields, **resources}
+        )
+    return found
+
+
+@pytest.mark.parametrize(
+    "executor",
+    [
+        "local",
+        pytest.param(
+            "slurm",
+            marks=pytest.mark.skipif(
+                importlib.util.find_spec("snakemake_executor_plugin_slurm") is None,
+                reason="the Slurm plugin is not installed; pip install -c constraints.txt -e '.[cluster]'",
+            ),
+        ),
+    ],
+)
+def test_on_a_cluster_each_run_is_a_job_with_its_threads_memory_and_minutes(executor: str):
+    plan = dry_run("records", "book", "--profile", str(SLURM), "--executor", executor, cores=64)
+    runs = [job for job in jobs(plan) if job["rule"] == "record"]
+    commands = re.findall(r"thesislib\.cli (run .*)", plan)
+    assert len(runs) == len(commands) == len({job["wildcards"] for job in runs}) > 1
+    for job in jobs(plan):
+        if job["rule"] not in ("records", "book"):  # these only name others
+            assert int(job["mem_mb"]) >= 1000 and int(job["runtime"]) >= 30, job
+            assert job["threads"] == ("4" if job["rule"] == "notebook" else "1")
+    longest = max(runs, key=lambda job: int(job["runtime"]))
+    assert longest["wildcards"].startswith("experiment=finding_joints")
+
+
+def test_the_profile_for_slurm_names_only_options_and_rules_that_exist():
+    profile = yaml.safe_load((SLURM / "config.yaml").read_text(encoding="utf8"))
+    options = subprocess.run(
+        [sys.executable, "-m", "snakemake", "--help"], capture_output=True, text=True, check=True
+    ).stdout
+    assert profile["executor"] == "slurm" and profile["cores"] >= profile["jobs"]  # a real run needs `cores`
+    for name in profile:
+        assert f"--{name} " in options or f"--{name}," in options or f"--{name}\n" in options, name
+    rules = re.findall(r"^rule (\w+):", (paths.ROOT / "workflow" / "Snakefile").read_text(), re.MULTILINE)
+    assert set(profile["set-threads"]) <= set(rules)

@@ -14,6 +14,7 @@ from torch import nn
 from thesislib import paths, pose_model, results
 from thesislib.chapters import finding_joints
 from thesislib.chapters.finding_joints import Config
+from thesislib.chapters.hand_sets import data_entry
 from thesislib.datasets.hand_images import HandImages
 from thesislib.pose_model import ModelError, PoseModel, load, predict
 from thesislib.transforms.hands import to_input
@@ -42,7 +43,7 @@ def made_record(config: Config) -> dict:
         finding_joints.EXPERIMENT,
         config,
         module=finding_joints.__name__,
-        data={"name": "s", "title": "Synthetic hands", "version": "abc", "sha256": "0", "note": "flat 100%"},
+        data=data_entry("0" * 64, "flat 100%"),
         split={},
         metrics=metrics,
         published={},
@@ -105,9 +106,11 @@ def test_weights_of_one_code_are_not_given_the_errors_of_another(model, tmp_path
     save_file(weights, folder / "weights.safetensors")
     name, own = finding_joints.record_path(CONFIG).stem, made_record(CONFIG)
     committed = results.record_path(finding_joints.EXPERIMENT, name, committed=True)
-    results.write_json(committed, own | {"source_hash": "0123456789abcdef"})
-    with pytest.raises(ModelError, match=f"trained by code {own['source_hash'][:8]}.*by other code"):
-        load(folder)
+    other_data = own["data"] | {"generator": "0123456789abcdef"}
+    for other in ({"source_hash": "0123456789abcdef"}, {"data": other_data}):
+        results.write_json(committed, own | other)
+        with pytest.raises(ModelError, match=f"trained by code {own['source_hash'][:8]}.*or on other hands"):
+            load(folder)
     results.write_json(results.record_path(finding_joints.EXPERIMENT, name, committed=False), own)
     assert load(folder).facts == model.facts  # the one of the two records that is these weights'
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from thesislib.chapters.finding_joints import OURS, Config
+from thesislib.chapters.joint_choices import OURS, Config
 from thesislib.datasets.hands import MARGIN
 from thesislib.synthetic.hand import JOINTS
 from thesislib.transforms.hands import MEAN, STD
@@ -12,8 +12,9 @@ OUTPUTS = {
     "heatmaps": "one map a joint, as logits: `[batch, 21, s, s]`. {density} gives a map that peaks at the joint. "
     "Take the highest pixel's centre, (column + 0.5, row + 0.5) times {size} / s, or, a fraction of a pixel "
     "better, the top of the parabola through the logarithm around it (`thesislib.heatmaps.dark`).",
-    "stages": "the maps of each stage: `[batch, stages, channels, s, s]`. Of the last stage, the highest pixel of "
-    "each of the first 21, enlarged to {size} x {size}, is the joint (`thesislib.heatmaps.decode_stages`).",
+    "stages": "the maps of each stage: `[batch, stages, channels, s, s]`. Each of the first 21 maps of the last "
+    "stage peaks at a joint. Take the top of the parabola through the logarithm around the highest pixel, its "
+    "column and row plus 0.5, times {size} / s (`thesislib.heatmaps.decode_stages`).",
     "coordinates": "`[batch, 21, 2]`: x and y as shares of the picture's side; times {size} they are pixels.",
     "bins": "`[batch, 21, 2, bins]`: logits of the bins of x and of y. The centre of the likeliest bin, "
     "(index + 0.5) times {size} / bins, is the coordinate in pixels.",

@@ -246,19 +246,20 @@ def _read(file: Path) -> tuple[dict[str, Tensor], dict[str, Any] | None]:
 
 def _of_run(file: Path) -> dict[str, Any]:
     """Return the description of a run's weights from its record, found by the name of the run's folder."""
-    name, _, code = file.resolve().parent.name.rpartition("-")
+    name, code, generator = (["", "", ""] + file.resolve().parent.name.rsplit("-", 2))[-3:]
     others = []
     for committed in (True, False):
         path = results.record_path(finding_joints.EXPERIMENT, name, committed=committed)
         if name and path.exists():
             record = results.read_record(path)
-            if record["source_hash"][:8] == code:
+            if (record["source_hash"][:8], record["data"].get("generator", "")[:8]) == (code, generator):
                 return {"config": record["config"], "record": name, "facts": facts_of(record)}
             others.append(path)
     if others:
         raise ModelError(
-            f"{file} was trained by code {code}, the record {others[0]} measured by other code: its errors are not "
-            f"these weights'. Name the folder that `thesis run {finding_joints.EXPERIMENT}` finished last"
+            f"{file} was trained by code {code} on hands of generator {generator}, the record {others[0]} measured "
+            "by other code or on other hands: its errors are not these weights'. Name the folder that "
+            f"`thesis run {finding_joints.EXPERIMENT}` finished last"
         )
     raise ModelError(
         f"{file} has no record {name or '(its folder is not named as a run)'}: "

@@ -11,10 +11,13 @@ from thesislib.chapters import finding_joints, hand_sets
 from thesislib.chapters.finding_joints import Config, build, decoders, loss_of
 from thesislib.chapters.hand_sets import HandSet
 from thesislib.config import ConfigError
+from thesislib.datasets.hand_images import HandImages
 from thesislib.datasets.sources import DataError
 from thesislib.figures import chapter2_numbers, hand_errors, hands, joint_tables
 from thesislib.losses.pose import BinsLoss, CoordinateLoss, HeatmapLoss, SpatialCrossEntropy, StagesLoss
 from thesislib.networks.joint_regression import RIVALS
+from thesislib.synthetic.scene import ALPHABETS
+from thesislib.training import read_history
 
 SMALL = dict(train_hands=20, train_signers=2, test_hands=14, test_signers=2, batch_size=8)
 
@@ -120,6 +123,23 @@ def test_the_hands_that_are_drawn_are_of_other_people_and_of_other_seeds_in_each
     assert len(set(hand_sets.SEEDS.values())) == len(hand_sets.SEEDS) == 3
 
 
+def test_letters_of_other_alphabets_are_no_american_letters(monkeypatch):
+    def of_kind(kind, seed, count, *, size, signers, **settings):
+        return HandImages(
+            image=np.zeros((count, 3, size, size), np.uint8),
+            keypoints=np.zeros((count, 21, 2), np.float32),
+            visible=np.ones((count, 21), bool),
+            left=np.zeros(count, bool),
+            signer=np.full(count, signers.start),
+            letter=np.full(count, 7 if kind in ALPHABETS else -1),
+            source=kind,
+        )
+
+    monkeypatch.setattr(hand_sets, "rendered", of_kind)
+    letter = HandSet("train", 100, 4, 16).load().letter.tolist()
+    assert letter == 45 * [-1] + 30 * [7] + 25 * [-1]  # free poses, American letters, and the rest
+
+
 # One run --------------------------------------------------------------------------------------------
 
 
@@ -140,11 +160,29 @@ def test_a_run_scores_every_decoder_and_the_mean_pose_on_strangers(small_run):
     assert not set.intersection(*signers) and record["split"]["train"]["hands"] == 20
 
 
-def test_the_data_of_a_record_are_named_by_the_generator_and_the_numbers(small_run):
+def test_the_data_of_a_record_are_named_by_the_table_and_the_numbers_not_by_code(small_run, monkeypatch):
     config, record, _ = small_run
-    assert record["data"]["sha256"] == finding_joints.data_sha256(config)
+    sha256 = record["data"]["sha256"]
+    assert sha256 == finding_joints.data_sha256(config)
     other = Config.profile("smoke", **SMALL | {"test_hands": 15})
-    assert finding_joints.data_sha256(other) != record["data"]["sha256"]
+    assert finding_joints.data_sha256(other) != sha256
+    folder, generator = finding_joints.run_folder(config), hand_sets.generator_hash()
+    assert record["data"]["generator"] == generator and folder.name.endswith(generator[:8])
+    with monkeypatch.context() as patch:
+        patch.setattr(results, "source_hash", lambda module: "0123456789abcdef")
+        assert finding_joints.data_sha256(config) == sha256 and hand_sets.generator_hash() != generator
+    monkeypatch.setattr(hand_sets, "_table", lambda: b"another table")
+    assert finding_joints.data_sha256(config) != sha256
+    assert finding_joints.run_folder(config) != folder  # nor are its weights taken for those of the old one
+
+
+def test_seconds_are_kept_with_each_epoch_so_a_resumed_run_knows_them(small_run):
+    config, record, _ = small_run
+    history = record["metrics"]["history"]
+    assert len(history["seconds"]) == config.epochs and min(history["seconds"]) > 0
+    assert record["metrics"]["training_seconds"] == pytest.approx(sum(history["seconds"]))
+    stored = read_history(finding_joints.run_folder(config))
+    assert [row["seconds"] for row in stored] == history["seconds"]
 
 
 def test_best_and_worst_are_in_order_and_the_figures_draw_them(small_run):

@@ -13,7 +13,7 @@ from thesislib.chapters import hands_out_of_numbers as chapter
 from thesislib.chapters.hands_out_of_numbers import KNOBS, Config, edge_vectors, joint_vectors
 from thesislib.synthetic import contacts
 from thesislib.synthetic.hand import draw_anatomy
-from thesislib.synthetic.scene import LETTER_SPREAD, Difficulty
+from thesislib.synthetic.scene import Difficulty
 
 seeds = st.integers(0, 10_000)
 
@@ -119,15 +119,15 @@ def test_speed_counts_pictures_and_gives_the_threads_back(monkeypatch):
 def test_contacts_are_those_of_the_hands_that_are_drawn(monkeypatch):
     """Where solving changes nothing, contacts are missed as the table misses them, on these people's hands."""
     table = torch.tensor([shape.angles for shape in chapter.LETTERS.values()])
-    drawn, asked = draw_anatomy(torch.arange(2), LETTER_SPREAD), []
+    drawn, asked = draw_anatomy(torch.arange(2)), []
 
-    def signer_handshapes(alphabet, signers, spread):
-        asked.append((alphabet, signers.tolist(), spread))
+    def signer_handshapes(alphabet, signers):
+        asked.append((alphabet, signers.tolist()))
         return table.expand(2, -1, -1)
 
     monkeypatch.setattr(chapter, "signer_handshapes", signer_handshapes)
     found = chapter.solved_contacts(2)
-    assert asked == [("american letters", [0, 1], LETTER_SPREAD)]
+    assert asked == [("american letters", [0, 1])]
     for place, (letter, shape) in enumerate(chapter.LETTERS.items()):
         row = found["letters"][letter]
         error = contacts.contact_error(drawn, table[place].expand(2, -1), [shape] * 2)

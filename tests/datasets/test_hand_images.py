@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from thesislib.datasets.hand_images import HandImages, mirrored
+from thesislib.datasets.hand_images import HandImages
 from thesislib.datasets.sources import DataError
 
 RANDOM = np.random.default_rng(0)
@@ -69,23 +69,3 @@ def test_targets_weigh_labelled_joints_inside_the_picture_and_hold_no_nan():
     )
     assert targets[0, 0].tolist() == [*hands.keypoints[0, 0].tolist(), 1]
     assert hands.labelled.sum() == 5 * 21 - 1
-
-
-def test_a_mirror_moves_pixels_and_keypoints_alike_and_swaps_the_side():
-    hands = with_unlabelled()
-    made = hands.image.copy()
-    made[:] = 0
-    columns = np.floor(hands.keypoints[0, :, 0]).astype(int)
-    rows = np.floor(hands.keypoints[0, :, 1]).astype(int)
-    made[0, :, rows[9], columns[9]] = 255
-    marked = HandImages(**{**vars(hands), "image": made})
-    seen = mirrored(marked)
-    assert seen.image[0, 0, int(seen.keypoints[0, 9, 1]), int(seen.keypoints[0, 9, 0])] == 255
-    assert (seen.left == ~hands.left).all() and (seen.visible == hands.visible).all()
-
-
-def test_mirroring_twice_is_the_identity():
-    hands = with_unlabelled()
-    twice = mirrored(mirrored(hands))
-    assert (twice.image == hands.image).all() and (twice.left == hands.left).all()
-    np.testing.assert_allclose(twice.keypoints, hands.keypoints, atol=1e-6)

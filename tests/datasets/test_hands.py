@@ -264,15 +264,6 @@ def test_sides_of_samples_are_known_where_the_set_tells(tmp_path):
         assert load(f"{name}_samples", tmp_path, size=SIZE).left.tolist() == [left]
 
 
-def test_limit_spreads_over_the_set(tmp_path):
-    write_freihand(tmp_path)
-    whole = load("freihand", tmp_path, size=16, part="train")
-    few = load("freihand", tmp_path, size=16, part="train", limit=2)
-    assert (few.image == whole.image[[0, 1]]).all() and len(
-        load("freihand", tmp_path, size=16, limit=99)
-    ) == 2
-
-
 def test_a_square_over_the_edge_repeats_the_edge():
     pixels = np.zeros((40, 60, 3), np.uint8)
     pixels[:, 0] = (200, 0, 0)
@@ -424,7 +415,7 @@ def test_odd_requests_are_refused(tmp_path):
         ({"part": "dev"}, "no part"),
         ({"part": "train"}, "is a test set"),
         ({"box": "palm"}, "no way"),
-        ({"margin": 0}, "positive"),
+        ({"size": 0}, "positive"),
     ):
         with pytest.raises(DataError, match=message):
             load(**{"name": "asl7", "data_root": tmp_path, "size": SIZE} | changes)

@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from thesislib import paths
+from thesislib.datasets import rendered_hands
 from thesislib.datasets.rendered_hands import rendered
 from thesislib.datasets.sources import DataError
 
@@ -124,6 +125,28 @@ def test_a_killed_process_leaves_a_set_that_is_finished_by_the_next(tmp_path):
     hands = ask(tmp_path, painter)
     assert painter.asked == list(range(24, COUNT))
     assert hands.sha256 == ask(tmp_path / "fresh", Painter()).sha256
+
+
+def test_a_kill_while_checksums_are_made_costs_no_hand(tmp_path, monkeypatch):
+    def killed(path):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(rendered_hands, "_sha256", killed)
+        ask(tmp_path, Painter())
+    painter = Painter()
+    hands = ask(tmp_path, painter)
+    assert painter.asked == [] and hands.sha256 == ask(tmp_path / "fresh", Painter()).sha256
+
+
+def test_what_a_killed_run_left_is_cleared_away(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        ask(tmp_path, Painter(dies_at=30), chunk=5)  # its chunks are not those of the run that finishes
+    hands = ask(tmp_path, Painter())
+    (place,) = tmp_path.iterdir()
+    (place / "labels-0-8.part.npz").touch()  # and one that was killed with the manifest written
+    assert ask(tmp_path, Painter()).sha256 == hands.sha256
+    assert sorted(p.name for p in place.iterdir()) == [".lock", "image.npy", "labels.npz", "manifest.json"]
 
 
 def test_two_that_ask_at_once_render_it_once(tmp_path):

@@ -138,6 +138,36 @@ def test_error_over_the_box_by_hand():
         error_over_box(predicted, true, side * torch.nan)
 
 
+def test_an_interval_over_people_knows_that_pictures_of_one_are_alike():
+    person = torch.arange(8).repeat_interleave(50)
+    own = torch.randn(8, generator=torch.Generator().manual_seed(1))
+    values = own[person] + 0.1 * torch.randn(400, generator=torch.Generator().manual_seed(2))
+    (low, high), (low_image, high_image) = bootstrap_interval(values, person), bootstrap_interval(values)
+    assert (high - low) / (2 * 1.96 * float(own.std(correction=0)) / 8**0.5) == pytest.approx(1, abs=0.15)
+    assert high - low > 5 * (high_image - low_image)
+    unknown = torch.full_like(person, -1)
+    assert bootstrap_interval(values, unknown) != (low, high)
+    width = np.diff(bootstrap_interval(values, unknown))[0]
+    assert width == pytest.approx(high_image - low_image, rel=0.15)  # each picture is somebody of its own
+    shuffled = torch.randperm(400, generator=torch.Generator().manual_seed(3))
+    assert bootstrap_interval(values[shuffled], person[shuffled]) == pytest.approx((low, high))
+
+
+def test_an_error_over_the_box_says_whether_people_or_pictures_were_drawn():
+    true = 100 * torch.rand(60, 4, 2, generator=torch.Generator().manual_seed(0))
+    person = torch.arange(6).repeat_interleave(10)
+    predicted = true + (1.0 + person)[:, None, None]
+    side = torch.full((60,), 50.0)
+    pictures = error_over_box(predicted, true, side)
+    people = error_over_box(predicted, true, side, signer=person)
+    one = error_over_box(predicted, true, side, signer=torch.full((60,), 3))
+    assert (pictures["n_signers"], people["n_signers"], one["n_signers"]) == (0, 6, 1)
+    width = [m["error_over_box_high"] - m["error_over_box_low"] for m in (pictures, people, one)]
+    assert width[1] > 2 * width[0] and width[2] == width[0]
+    assert people["error_over_box"] == pictures["error_over_box"]
+    assert error_over_box(predicted, true, side, signer=person.where(person > 0, -1))["n_signers"] == 5
+
+
 def test_the_bootstrap_interval_has_the_width_of_theory():
     values = torch.randn(400, generator=torch.Generator().manual_seed(0))
     low, high = bootstrap_interval(values)

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn.functional import interpolate
 
-from thesislib.heatmaps import DECODERS
+from thesislib.heatmaps import DECODERS, dark, gaussian_heatmaps
 from thesislib.losses.pose import BinsLoss, CoordinateLoss, SpatialCrossEntropy, StagesLoss
 from thesislib.networks.blocks import count_parameters
 from thesislib.networks.joint_regression import (
@@ -26,6 +26,7 @@ LOSSES = {
     "coordinates": CoordinateLoss,
     "bins": BinsLoss,
 }
+POINTS = DECODERS | {"heatmaps": lambda logits, size: dark(logits.sigmoid(), size)}
 # Output at 64 and at 128 pixels, without the batch.
 OUTPUTS = {
     "simcc": ((21, 2, 128), (21, 2, 256)),
@@ -47,7 +48,17 @@ def test_every_rival_has_the_common_face(name):
         output = network(torch.rand(2, 3, 64, 64))
     assert output.shape == (2, *OUTPUTS.get(name, ((21, 2),))[0])
     assert output.isfinite().all()
-    assert DECODERS[network.output](output, 64).shape == (2, 21, 2)
+    assert POINTS[network.output](output, 64).shape == (2, 21, 2)
+
+
+@pytest.mark.parametrize("size", [64, 128, 256])
+def test_resnets_maps_start_as_full_as_their_targets(size):
+    network = RIVALS["resnet50_heatmaps"](size, layers=(1, 1, 1, 1)).eval()
+    with torch.inference_mode():
+        share = network(torch.rand(1, 3, size, size)).sigmoid().mean()
+    points = torch.full((1, 1, 2), size / 2)
+    target = gaussian_heatmaps(points, size, size // 4, radius=1.0)  # the least radius, one pixel of the map
+    assert share == pytest.approx(float(target.mean()), rel=0.05)
 
 
 @pytest.mark.parametrize("name", OUTPUTS)
@@ -187,7 +198,7 @@ def test_every_joint_starts_in_the_middle():
 def test_the_mean_pose_by_hand():
     targets = torch.tensor([[[10.0, 20.0, 1.0], [5.0, 5.0, 1.0]], [[30.0, 40.0, 1.0], [99.0, 99.0, 0.0]]])
     predictor = MeanPose(targets, 64)
-    points = DECODERS[predictor.output](predictor(torch.rand(3, 3, 64, 64)), 64)
+    points = POINTS[predictor.output](predictor(torch.rand(3, 3, 64, 64)), 64)
     expected = torch.tensor([[20.0, 30.0], [5.0, 5.0]])
     torch.testing.assert_close(points, expected.expand(3, 2, 2))
 
@@ -232,7 +243,7 @@ def test_it_learns_one_batch_by_heart(name):
         assert all(p.grad is not None for p in network.parameters())
         optimizer.step()
     with torch.no_grad():
-        points = DECODERS[network.output](network(x), size)
+        points = POINTS[network.output](network(x), size)
 
     def error_px(predicted):
         return (predicted - targets[..., :2]).norm(dim=-1).mean()

@@ -7,6 +7,7 @@ from thesislib.synthetic.bones import bone_maps
 from thesislib.synthetic.draws import fold
 from thesislib.synthetic.hand import JOINTS, draw_anatomy, pose
 from thesislib.synthetic.hand_surface import hand_surface
+from thesislib.synthetic.handshapes import handshape
 from thesislib.synthetic.picture import draw_camera, fixed_camera, picture
 from thesislib.synthetic.render import Camera, rasterise
 
@@ -71,7 +72,8 @@ def test_depth_is_the_hand_s_own(random_hands):
 
 def test_an_open_hand_shows_all_joints_and_a_finger_before_the_palm_hides_what_it_covers():
     front = torch.eye(3)[None]
-    assert draw(OPEN_HAND, front)["visible"].all()
+    spread = torch.tensor(handshape("spread").angles).expand(8, -1)
+    assert draw(spread, front.expand(8, 3, 3))["visible"].all()
     fist = OPEN_HAND.clone()
     fist[:, 5:] = torch.tensor([0.0, 80, 100, 60]).repeat(4)
     visible = draw(fist, front)["visible"][0]

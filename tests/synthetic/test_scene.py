@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from thesislib.synthetic import poses
+from thesislib.synthetic.hand import BONES
 from thesislib.synthetic.scene import KINDS, Difficulty, generate, mirror, portray
 
 draw = partial(generate, size=32, signers=range(2))
@@ -35,6 +36,19 @@ def test_every_kind_has_every_array(kind, solved_apart):
     assert (found["keypoints"] > 0).all() and (found["keypoints"] < 32).all()
     assert set(found["signer"].tolist()) == {0, 1} and set(found["left"].tolist()) == {True, False}
     assert found["image"].float().std((1, 2, 3)).min() > 3  # there is something on every picture
+
+
+def test_a_signer_is_one_person_whatever_the_hand_shows(solved_apart):
+    first, second = torch.tensor(BONES).T
+    lengths = {}
+    for kind in KINDS:
+        found = draw(kind, 3, torch.arange(16), signers=torch.tensor([1]))
+        lengths[kind] = (found["joints"][:, second] - found["joints"][:, first]).norm(dim=-1)
+    for kind in KINDS:
+        torch.testing.assert_close(lengths[kind], lengths["flat"][:1].expand(16, -1), atol=1e-4, rtol=0)
+    portrait = portray(1, torch.zeros(1, 21), torch.eye(3)[None], size=32, supersample=1)["joints"]
+    of_portrait = (portrait[:, second] - portrait[:, first]).norm(dim=-1)
+    torch.testing.assert_close(of_portrait, lengths["flat"][:1], atol=1e-4, rtol=0)
 
 
 def test_a_picture_depends_on_its_seed_and_index_alone(many):

@@ -7,6 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFilter
 
+from thesislib.synthetic import poses
+from thesislib.synthetic.draws import fold
+from thesislib.synthetic.hand import draw_anatomy, pose
+from thesislib.synthetic.picture import draw_camera
 from thesislib.transforms.hands import (
     MEAN,
     STD,
@@ -25,7 +29,7 @@ SEEDS = st.integers(0, 2**31)
 ALL = [ThesisAugmentation(), ReportAugmentation(probability=1.0), StrongAugmentation()]
 QUIET = [  # what moves, blurs and recolours, without what hides a dot
     ThesisAugmentation(noise=0, cutout=0),
-    ReportAugmentation(probability=1.0, spots=0, crop=1.6),
+    ReportAugmentation(probability=1.0, spots=0, crop=(1.6, 1.7)),
     StrongAugmentation(noise=0, cutout=0),
 ]
 
@@ -188,7 +192,7 @@ def test_the_reports_tight_crop_fills_the_picture_with_the_joints():
     targets[0, :, 0] = torch.linspace(20, 30, 21)
     targets[0, :, 1] = torch.linspace(40, 45, 21)
     images = torch.zeros(1, 3, SIZE, SIZE, dtype=torch.uint8)
-    _, moved = ReportAugmentation(probability=0.0)(images, targets)
+    _, moved = ReportAugmentation(probability=0.0, crop=(1.25, 1.25), off_centre=0.0)(images, targets)
     extent = moved[0, :, 0].max() - moved[0, :, 0].min()
     assert extent == pytest.approx(SIZE / 1.25) and moved[0, :, :2].mean(0).tolist() == pytest.approx(
         [32, 32]
@@ -196,6 +200,23 @@ def test_the_reports_tight_crop_fills_the_picture_with_the_joints():
     unlabelled = torch.zeros(1, 21, 3)
     x, _ = ReportAugmentation(probability=0.0)(images + 7, unlabelled)
     torch.testing.assert_close(x, to_input(images + 7))
+
+
+def test_the_report_cuts_hands_out_as_synthetic_tests_show_them():
+    """The joints' box has the sizes and places that the generator's camera gives it."""
+    index = torch.arange(2000)
+    angles, orientation = poses.random(0, index, index)
+    posed = pose(draw_anatomy(index), angles)
+    camera = draw_camera(fold(0, index), posed, orientation)
+    shown = camera.project(posed.joints)[0]
+    torch.manual_seed(0)
+    targets = torch.cat([20 + 20 * shown, torch.ones(2000, 21, 1)], dim=-1)  # small, and somewhere
+    images = torch.zeros(2000, 3, SIZE, SIZE, dtype=torch.uint8)
+    cut = ReportAugmentation(probability=0.0)(images, targets)[1][..., :2] / SIZE
+    for measure in (lambda low, high: (high - low).amax(1), lambda low, high: (low + high)[:, 0] / 2):
+        tests, training = (measure(points.amin(1), points.amax(1)) for points in (shown, cut))
+        levels = torch.tensor([0.05, 0.25, 0.5, 0.75, 0.95])
+        torch.testing.assert_close(training.quantile(levels), tests.quantile(levels), atol=0.03, rtol=0)
 
 
 def test_the_report_takes_back_a_turn_or_shear_that_would_lose_a_joint():

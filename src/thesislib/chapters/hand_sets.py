@@ -1,13 +1,15 @@
 """The synthetic hands that chapters train and test on: who signs, what is shown, rendered once and kept."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
+from typing import Any
 
 import numpy as np
 
 from thesislib import paths, results
-from thesislib.datasets.hand_images import HandImages
+from thesislib.datasets.hand_images import UNKNOWN, HandImages
 from thesislib.datasets.rendered_hands import rendered
 from thesislib.synthetic import scene
 from thesislib.synthetic.handshapes import TABLE
@@ -39,10 +41,13 @@ class HandSet:
         return range(first, first + self.signers)
 
     def load(self) -> HandImages:
-        """Return the hands in memory, a share of each kind; what is not rendered yet is rendered and kept."""
+        """Return the hands in memory, a share of each kind; what is not rendered yet is rendered and kept.
+
+        The letter is that of the American alphabet, -1 for other kinds: places in other alphabets would collide.
+        """
         ends = np.round(np.cumsum([0.0, *MIX.values()]) * self.hands).astype(int)
-        sets = [
-            rendered(
+        sets = {
+            kind: rendered(
                 kind,
                 SEEDS[self.part],
                 int(stop - start),
@@ -55,19 +60,49 @@ class HandSet:
             )
             for kind, start, stop in zip(MIX, ends[:-1], ends[1:], strict=True)
             if stop > start
-        ]
-        arrays = ("image", "keypoints", "visible", "left", "signer", "letter")
-        joined = {name: np.concatenate([getattr(part, name) for part in sets]) for name in arrays}
-        return HandImages(**joined, source=f"synthetic hands, {self.part}")
+        }
+        arrays = ("image", "keypoints", "visible", "left", "signer")
+        joined = {name: np.concatenate([getattr(part, name) for part in sets.values()]) for name in arrays}
+        letter = np.concatenate(
+            [
+                part.letter if kind == "letters" else np.full_like(part.letter, UNKNOWN)
+                for kind, part in sets.items()
+            ]
+        )
+        return HandImages(**joined, letter=letter, source=f"synthetic hands, {self.part}")
 
 
 def generator_hash() -> str:
-    """Return the hash of the code and the table of handshapes that draw hands: others draw other sets."""
-    table = files("thesislib.synthetic").joinpath(TABLE).read_bytes()
-    return hashlib.sha256(results.source_hash("thesislib.synthetic.scene").encode() + table).hexdigest()[:16]
+    """Return the hash of the code and the table of handshapes that draw hands: others draw other pictures."""
+    code = results.source_hash("thesislib.synthetic.scene").encode()
+    return hashlib.sha256(code + _table()).hexdigest()[:16]
 
 
-def digest(sets: list[HandSet], real: list[HandImages]) -> str:
-    """Return a sha256 that names synthetic sets by their generator and numbers, and real ones by their arrays."""
-    named = (generator_hash(), FIRST_SIGNER, SEEDS, MIX, sets, [hands.sha256 for hands in real])
+def digest(sets: Sequence[HandSet] = (), real: Sequence[HandImages] = ()) -> str:
+    """Return a sha256 that names synthetic hands by table, seeds, signers, mix and numbers, real ones by arrays.
+
+    Without sets it names what all of them share. The code that draws is not in it: a record's source hash tells
+    when that has changed, and the record stays readable.
+    """
+    shared = (hashlib.sha256(_table()).hexdigest(), FIRST_SIGNER, SEEDS)
+    named = (*shared, [(MIX, asked) for asked in sets], [hands.sha256 for hands in real])
     return hashlib.sha256(repr(named).encode()).hexdigest()
+
+
+def data_entry(sha256: str, note: str, **more: Any) -> dict[str, Any]:
+    """Return what a record says of the synthetic hands it was measured on, named by `digest`."""
+    return {
+        "name": "synthetic_hands",
+        "title": "Synthetic hands",
+        "version": sha256[:12],
+        "sha256": sha256,
+        "generator": generator_hash(),
+        "licence": "CC BY 4.0",
+        "credit": "this project",
+        "note": note,
+        **more,
+    }
+
+
+def _table() -> bytes:
+    return files("thesislib.synthetic").joinpath(TABLE).read_bytes()

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d, normalize
 
 from thesislib import results, runtime
-from thesislib.chapters.hand_sets import FIRST_SIGNER, SEEDS, generator_hash
+from thesislib.chapters.hand_sets import FIRST_SIGNER, SEEDS, data_entry, digest
 from thesislib.config import ExperimentConfig
 from thesislib.synthetic import scene
 from thesislib.synthetic.contacts import (
@@ -74,7 +74,7 @@ class Config(ExperimentConfig):
 
 def run(config: Config) -> dict[str, Any]:
     """Return the record of this configuration, measured now unless it is stored; see `results.cached`."""
-    return results.cached(record_path(config), config, __name__, lambda: _measure(config), generator_hash)
+    return results.cached(record_path(config), config, __name__, lambda: _measure(config), digest)
 
 
 def record_path(config: Config) -> Path:
@@ -99,15 +99,7 @@ def _measure(config: Config) -> dict[str, Any]:
         EXPERIMENT,
         config,
         module=__name__,
-        data={
-            "name": "synthetic_hands",
-            "title": "Synthetic hands",
-            "version": generator_hash(),
-            "sha256": generator_hash(),
-            "licence": "CC BY 4.0",
-            "credit": "this project",
-            "note": "drawn from (seed, index) alone",
-        },
+        data=data_entry(digest(), "drawn from (seed, index) alone"),
         split={
             "known_signers": list(range(FIRST_SIGNER["train"], FIRST_SIGNER["train"] + config.known_signers)),
             "new_signers": list(range(FIRST_SIGNER["test"], FIRST_SIGNER["test"] + config.new_signers)),
@@ -122,13 +114,13 @@ def _measure(config: Config) -> dict[str, Any]:
 def solved_contacts(signers: int) -> dict[str, Any]:
     """Return what solving does to each letter of so many signers: contact error and penetration, in hand units.
 
-    These are the hands that pictures show, of people who differ by `scene.LETTER_SPREAD`, solved with their habits.
+    These are the hands that pictures show, solved with their signers' habits.
     Before solving a hand has the angles of the table; nobody's bones fit them exactly. ``contacts_missed`` is the
     share of solved hands whose worst contact is off by more than the solver's tolerance.
     """
     seeds = torch.arange(signers)
-    anatomy = draw_anatomy(seeds, scene.LETTER_SPREAD)
-    solved = signer_handshapes(ALPHABETS["letters"], seeds, scene.LETTER_SPREAD)  # [S, L, 21]
+    anatomy = draw_anatomy(seeds)
+    solved = signer_handshapes(ALPHABETS["letters"], seeds)  # [S, L, 21]
     found: dict[str, Any] = {
         "signers": signers,
         "max_penetration_allowed": MAX_PENETRATION,

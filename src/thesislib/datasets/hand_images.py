@@ -92,11 +92,3 @@ class HandImages:
         """Return the hands of these rows: indices, a boolean mask [N] or a slice."""
         arrays = ("image", "keypoints", "visible", "left", "signer", "letter")
         return replace(self, **{name: getattr(self, name)[index] for name in arrays})
-
-
-def mirrored(hands: HandImages) -> HandImages:
-    """Return the same hands seen in a mirror: right hands become left ones, joints keep their order."""
-    keypoints = hands.keypoints.copy()
-    keypoints[..., 0] = hands.size - keypoints[..., 0]
-    image = np.ascontiguousarray(hands.image[..., ::-1])
-    return replace(hands, image=image, keypoints=keypoints, left=~hands.left)

@@ -39,30 +39,24 @@ def load(
     size: int,
     part: Literal["train", "test"] = "test",
     box: Box | None = None,
-    margin: float | None = None,
-    limit: int | None = None,
 ) -> HandImages:
     """Return the hands of the set with this name (one of NAMES), cut out and resized to `size` pixels.
 
     `box` says what a hand is cut out by ("image" for the GANerated sets, "given" for asl7 and "keypoints" for
-    the others, if not given) and `margin` by how much the box's longer side is enlarged (MARGIN[box], if not
-    given). So the box's longer side is size / margin pixels in every picture. `limit` keeps so many hands,
-    spread evenly over the set. The small test sets have no train part. Hands with fewer than two labelled
-    keypoints or a box under 8 pixels are left out, with a warning that says how many. Raises DataError for an
-    unknown name, part or box, and for missing, corrupt and foreign files.
+    the others, if not given). The box's longer side is size / MARGIN[box] pixels in every picture. The small test
+    sets have no train part. Hands with fewer than two labelled keypoints or a box under 8 pixels are left out, with
+    a warning that says how many. Raises DataError for an unknown name, part or box, and for missing, corrupt and
+    foreign files.
     """
     hands = _annotated(name, Path(data_root), part)
     if box is None:
         box = "given" if name == "asl7" else "image" if name.startswith("ganerated") else "keypoints"
     if box not in get_args(Box):
         raise DataError(f"no way {box!r} to cut out a hand; there are: {', '.join(get_args(Box))}")
-    margin = MARGIN[box] if margin is None else margin
-    if margin <= 0 or size < 1:
-        raise DataError(f"margin and size must be positive, not {margin} and {size}")
+    if size < 1:
+        raise DataError(f"size must be positive, not {size}")
     if box == "given" and any(hand.box is None for hand in hands):
         raise DataError(f"{name} gives no boxes; cut its hands out by 'keypoints' or 'image'")
-    if limit is not None and limit < len(hands):
-        hands = [hands[row] for row in np.arange(limit) * len(hands) // limit]
     sized = [hand for hand in hands if _is_hand_sized(hand, box)]
     if not sized:
         raise DataError(
@@ -78,7 +72,9 @@ def load(
         pixels = read_picture(hand.path, hand.size)
         corners = _corners(hand, box, pixels)
         try:
-            image[row], keypoints[row] = cut_out(pixels, hand.keypoints, corners, size=size, margin=margin)
+            image[row], keypoints[row] = cut_out(
+                pixels, hand.keypoints, corners, size=size, margin=MARGIN[box]
+            )
         except DataError as error:
             raise DataError(f"{hand.path}: {error}") from error
     how = {"keypoints": "box of the keypoints", "given": "given box", "image": "whole picture"}[box]
@@ -89,7 +85,7 @@ def load(
         left=np.array([hand.left for hand in sized], bool),
         signer=np.array([hand.signer for hand in sized], np.int64),
         letter=np.array([hand.letter for hand in sized], np.int64),
-        source=f"{name} {part}, {how} times {margin:g}",
+        source=f"{name} {part}, {how} times {MARGIN[box]:g}",
     )
 
 

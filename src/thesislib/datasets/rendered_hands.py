@@ -75,6 +75,8 @@ def rendered(
                     warnings.warn(f"{place}: {fault}; rendering it again", stacklevel=2)
                     _clear(place)
                 _render(place, asked, chunk, lambda index: generate(kind, seed, index, size=size, **settings))
+            for leftover in place.glob("*.part.*"):  # of this run, or of one killed with the set finished
+                leftover.unlink()
     except OSError as error:
         raise DataError(f"cannot keep rendered hands in {place}: {error}. Is the disk full?") from error
     image = np.load(place / "image.npy", mmap_mode="r", allow_pickle=False)
@@ -100,7 +102,9 @@ def _fault(place: Path, asked: Mapping[str, Any]) -> str | None:
 def _render(place: Path, asked: Mapping[str, Any], chunk: int, draw: Callable[[Tensor], Mapping]) -> None:
     count, size = asked["count"], asked["size"]
     shape, row_bytes = (count, 3, size, size), 3 * size * size
-    pixels = place / "image.part.npy"
+    pixels, finished = place / "image.part.npy", place / "image.npy"
+    if finished.exists():  # killed while the checksums were made: the chunks are all there
+        finished.replace(pixels)
     offset = _prepare(pixels, shape)
     starts = range(0, count, chunk)
     parts = [place / f"labels-{start}-{min(start + chunk, count)}.part.npz" for start in starts]
@@ -125,15 +129,13 @@ def _render(place: Path, asked: Mapping[str, Any], chunk: int, draw: Callable[[T
         name: np.concatenate(column) for name, column in zip(names, zip(*rows, strict=True), strict=True)
     }
     write_npz(place / "labels.npz", **labels)
-    pixels.replace(place / "image.npy")
+    pixels.replace(finished)
     files = {
         path.name: {"bytes": path.stat().st_size, "sha256": _sha256(path)}
-        for path in (place / "image.npy", place / "labels.npz")
+        for path in (finished, place / "labels.npz")
     }
     text = json.dumps({"asked": asked, "files": files}, indent=1) + "\n"
     write_whole(place / "manifest.json", lambda path: path.write_text(text, encoding="utf8"))
-    for part in parts:
-        part.unlink()
 
 
 def _prepare(pixels: Path, shape: tuple[int, ...]) -> int:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 REPORTED_SIZE = 256  # the thesis quotes pixels of a 256-pixel image (Ignatiev 2019, figure 3.4)
+UNKNOWN = -1  # of a signer
 REPORT_INPUT = 128  # the ETH report counts joints within 2 pixels of its 128 (section 3.2)
 
 
@@ -91,34 +92,58 @@ def box_side(keypoints: Tensor, labelled: Tensor | None = None) -> Tensor:
 
 
 def error_over_box(
-    predicted: Tensor, keypoints: Tensor, side: Tensor, labelled: Tensor | None = None
+    predicted: Tensor,
+    keypoints: Tensor,
+    side: Tensor,
+    labelled: Tensor | None = None,
+    *,
+    signer: Tensor | None = None,
 ) -> dict[str, float]:
     """Return mean, median and n of the images' mean errors, in parts of the longer side of the hand's box.
 
     ``side`` [N] is in the points' unit; how the box is defined is the data set's to say (``box_side`` is the tight
-    one). Images without a side or a labelled keypoint are left out; ValueError where none is left.
+    one). Images without a side or a labelled keypoint are left out; ValueError where none is left. ``signer``,
+    int64 [N] with -1 for unknown, says whose hands they are: the interval then draws people, not images, because
+    those of one person are alike. ``n_signers`` is how many are known; below two the interval draws images, and is
+    too narrow if they show few people.
     """
     labelled = torch.ones_like(keypoints[..., 0], dtype=torch.bool) if labelled is None else labelled
     distance = errors_px(predicted, keypoints, input_size=1, at=1)
     counts = labelled.sum(1)
     share = torch.where(labelled, distance, 0).sum(1) / counts / side  # [N]
-    share = share[(counts > 0) & side.isfinite()].double()
+    used = (counts > 0) & side.isfinite()
+    share = share[used].double()
     if not len(share):
         raise ValueError("no image has a hand's box and a labelled keypoint")
-    low, high = bootstrap_interval(share)
+    who = torch.full_like(counts, UNKNOWN)[used] if signer is None else signer[used]
+    n_signers = len(who[who != UNKNOWN].unique())
+    low, high = bootstrap_interval(share, who if n_signers > 1 else None)
     return {
         "error_over_box": float(share.mean()),
         "error_over_box_low": low,
         "error_over_box_high": high,
         "error_over_box_median": float(np.median(share.cpu())),
         "n_images": len(share),
+        "n_signers": n_signers,
     }
 
 
-def bootstrap_interval(values: Tensor, *, draws: int = 1000, seed: int = 0) -> tuple[float, float]:
-    """Return the central 95 % of the mean when images are drawn again with replacement: one value an image, [N]."""
-    v = values.double().cpu().numpy()
+def bootstrap_interval(
+    values: Tensor, signer: Tensor | None = None, *, draws: int = 1000, seed: int = 0
+) -> tuple[float, float]:
+    """Return the central 95 % of the mean when images are drawn again with replacement: one value an image, [N].
+
+    With ``signer``, int64 [N], people are drawn, each with all their images; an image of nobody known (-1) counts
+    as a person of its own.
+    """
+    v, n = values.double().cpu().numpy(), len(values)
+    group = np.arange(n)
+    if signer is not None:
+        who = signer.cpu().numpy()
+        group = np.unique(np.where(who == UNKNOWN, -1 - np.arange(n), who), return_inverse=True)[1]
+    total, count = np.bincount(group, v), np.bincount(group)
     generator = np.random.default_rng(seed)
-    means = [v[generator.integers(len(v), size=len(v))].mean() for _ in range(draws)]
+    drawn = (generator.integers(len(count), size=len(count)) for _ in range(draws))
+    means = [total[rows].sum() / count[rows].sum() for rows in drawn]
     low, high = np.percentile(means, [2.5, 97.5])
     return float(low), float(high)

@@ -23,9 +23,6 @@ from thesislib.synthetic.rotations import about_xyz
 from thesislib.synthetic.scene import Difficulty
 
 LIGHT = 7  # the seed of a scene with a plain grey wall in neutral light, for portraits
-AS_IN_LETTERS = replace(
-    scene.PLAIN, signer_spread=scene.LETTER_SPREAD
-)  # the hand that this person spells with
 FRONT, SIDE = (0.0, 0.0, 0.0), (0.0, -65.0, 0.0)  # degrees: the palm to the viewer, and seen past the thumb
 
 
@@ -68,7 +65,7 @@ def portraits(
     """
     shapes = alphabet(alphabet_name)
     labels = list(labels or shapes)
-    angles = signer_handshapes(alphabet_name, torch.tensor([signer]), scene.LETTER_SPREAD)[0]
+    angles = signer_handshapes(alphabet_name, torch.tensor([signer]))[0]
     angles = angles[[list(shapes).index(label) for label in labels]]
     orientation = torch.stack([shapes[label].orientation() for label in labels])
     direction = [tuple(round(v) for v in shapes[label].finger_direction) for label in labels]
@@ -82,7 +79,6 @@ def portraits(
             poses,
             orientation[rows + rows[:1]],
             size=size,
-            difficulty=AS_IN_LETTERS,
             supersample=supersample,
             seed=seed,
         )

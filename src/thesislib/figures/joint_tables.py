@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from thesislib.chapters import pose_speed
-from thesislib.chapters.finding_joints import OURS, Config
+from thesislib.chapters.joint_choices import OURS, Config
 from thesislib.config import digest
 
 NAMES = {
@@ -174,9 +174,8 @@ def real_hands(records: Records) -> pd.DataFrame:
             "n": str(network[0]["n_images"]),
             "n seeds": str(len(network)),
             "network, mean": _over_seeds(network, "error_over_box", digits=3),
-            "95 % over images, first seed": "{error_over_box_low:.3f} to {error_over_box_high:.3f}".format(
-                **network[0]
-            ),
+            "95 %, first seed": "{error_over_box_low:.3f} to {error_over_box_high:.3f}".format(**network[0]),
+            "drawn again": f"{people} people" if (people := network[0].get("n_signers", 0)) > 1 else "images",
             "median": _over_seeds(network, "error_over_box_median", digits=3),
             "mean pose": f"{found[0]['mean_pose']['error_over_box']:.3f}",
         }

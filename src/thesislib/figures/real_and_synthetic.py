@@ -16,7 +16,7 @@ from thesislib.figures.synthetic_hands import FILLED, in_unit_square
 from thesislib.synthetic import poses
 from thesislib.synthetic.hand import draw_anatomy, pose
 from thesislib.synthetic.handshapes import alphabet
-from thesislib.synthetic.scene import LETTER_SPREAD
+from thesislib.synthetic.scene import LETTER_JITTER
 
 SAMPLES = ("freihand_samples", "onehand10k_samples", "panoptic_samples", "interhand_samples")  # real hands
 
@@ -40,9 +40,9 @@ def letters_of_signers(letters: Sequence[str], signers: Sequence[int], *, seed: 
     names = list(alphabet("american letters"))
     labels = torch.tensor([names.index(name) for name in letters]).repeat(len(signers))
     who = torch.tensor(signers).repeat_interleave(len(letters))
-    usual = dict.fromkeys(("signer_spread", "pose_jitter", "rotation"), LETTER_SPREAD)
+    usual = dict.fromkeys(("pose_jitter", "rotation"), LETTER_JITTER)
     angles, orientation = poses.letters(seed, torch.arange(len(who)), who, labels, **usual)
-    joints = pose(draw_anatomy(who, LETTER_SPREAD), angles).joints @ orientation.mT
+    joints = pose(draw_anatomy(who), angles).joints @ orientation.mT
     return in_unit_square(flat_skeleton(joints)).reshape(len(signers), len(letters), 21, 2)
 
 

@@ -1,10 +1,11 @@
 """Networks that draw one heatmap a joint, for comparison: pose machine, VGG style, ResNet-50."""
 
+import math
+
 import torch
 from torch import Tensor, nn
 
 from thesislib.heatmaps import NUM_JOINTS
-from thesislib.networks.pose import HEATMAP_BIAS
 from thesislib.runtime import import_torchvision
 
 
@@ -91,7 +92,8 @@ class ResNetHeatmaps(nn.Module):
     """ResNet-50 with a heatmap head (Xiao et al. 2018, "Simple baselines"): [B, 3, S, S] to [B, 21, S/4, S/4].
 
     torchvision's blocks, untrained, then three 4 x 4 transposed convolutions of 256 channels with norm and
-    ReLU, and a 1 x 1 convolution. It reads any size from 64 pixels on without a change.
+    ReLU, and a 1 x 1 convolution. It reads any size from 64 pixels on without a change. Before training each map
+    says what share of it a peak fills, as ours does: from 0 a squared error hardly starts.
     """
 
     output = "heatmaps"
@@ -111,10 +113,20 @@ class ResNetHeatmaps(nn.Module):
         self.decoder = nn.Sequential(*decoder)
         self.heatmaps = nn.Conv2d(channels, NUM_JOINTS, 1)
         nn.init.normal_(self.heatmaps.weight, std=0.001)
-        nn.init.constant_(self.heatmaps.bias, HEATMAP_BIAS)  # as ours: from 0 a squared error hardly starts
+        nn.init.zeros_(self.heatmaps.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.heatmaps(self.decoder(self.backbone(x)))  # S -> S/32 -> S/4
+        logits = self.heatmaps(self.decoder(self.backbone(x)))  # S -> S/32 -> S/4
+        return logits + peak_logit(logits.shape[-1])
+
+
+def peak_logit(map_size: int, radius: float = 1.0) -> float:
+    """Return the logit of the share 2 pi r^2 / s^2 of a map that a Gaussian peak fills; lengths in its pixels.
+
+    The radius is the least that targets have, one pixel: radius 2 of a 64-pixel input is half a pixel of S/4.
+    """
+    share = 2 * math.pi * radius**2 / map_size**2
+    return math.log(share / (1 - share))
 
 
 def _conv_relu(c_in: int, c_out: int, kernel: int = 3) -> list[nn.Module]:

@@ -9,14 +9,14 @@ import hashlib
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from thesislib import paths
+from thesislib import paths, results
 from thesislib.files import write_whole
 from thesislib.synthetic.hand import LIMITS, Anatomy, PosedHand, centres, draw_anatomy, draw_habits, pose
 from thesislib.synthetic.handshapes import Handshape, alphabet, handshape
@@ -29,7 +29,6 @@ CONTACT_TOLERANCE = 0.2
 
 STEPS = 100
 BLOCK = 16  # signers solved together, so that nobody's solution depends on who else was asked for
-_VERSION = 1  # of the solver: raise it when a change here changes solutions
 _LEARNING_RATE = 3.0  # degrees
 _CONTACT, _OVERLAP = 60.0, 600.0  # weights, per squared hand unit
 _CLOSENESS = 0.5  # weight, per (20 degrees) squared; it fades to 0 as the search ends
@@ -264,6 +263,12 @@ def cache_folder() -> Path:
     return paths.CACHE / "handshapes"
 
 
+@cache
+def _solver() -> str:
+    """Return the hash of the code that solves: a block that other code solved is not read."""
+    return results.source_hash(__name__)
+
+
 @lru_cache(maxsize=4096)
 @torch.inference_mode(False)
 def _block(alphabet_name: str, number: int, spread: float) -> Tensor:
@@ -271,7 +276,7 @@ def _block(alphabet_name: str, number: int, spread: float) -> Tensor:
     shapes = list(alphabet(alphabet_name).values())
     seeds = BLOCK * number + torch.arange(BLOCK)
     anatomy, habits = draw_anatomy(seeds, spread), draw_habits(seeds, spread)[0]
-    digest = hashlib.sha256(repr((_VERSION, STEPS, shapes, LIMITS.tolist())).encode())
+    digest = hashlib.sha256(repr((_solver(), shapes)).encode())
     for values in (*vars(anatomy).values(), habits):
         digest.update(values.contiguous().numpy().tobytes())
     path = cache_folder() / f"{alphabet_name.replace(' ', '-')}-{number}-{digest.hexdigest()[:16]}.npz"

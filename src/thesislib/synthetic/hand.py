@@ -63,6 +63,8 @@ _FOREARM = 0.27
 _HABIT = torch.tensor((4.0, 4.0, 5.0, 4.0, 6.0) + 4 * (2.5, 5.0, 5.0, 4.0))
 _HABITUAL_TURN = torch.tensor([8.0, 10.0, 7.0])
 
+# How far people differ, beside the deviations that this file states: found together with scene.LETTER_JITTER.
+_PEOPLE = 1.5
 _ANATOMY, _HABITS = 1, 2  # purposes of the draws
 
 
@@ -92,10 +94,10 @@ class Anatomy:
 def draw_anatomy(seeds: Tensor, spread: float = 1.0) -> Anatomy:
     """Draw the hands of signers, int64 [B]: the same seed is the same person, whatever the batch.
 
-    spread scales how far people differ; 0 gives everybody the average hand.
+    spread scales how far people differ: 1 is the person whom every picture shows, 0 the average hand for all.
     """
     _check_seeds(seeds)
-    z = spread * normal(fold(_ANATOMY, seeds), 48).clamp(-2.5, 2.5)  # [B, 48]
+    z = _PEOPLE * spread * normal(fold(_ANATOMY, seeds), 48).clamp(-2.5, 2.5)  # [B, 48]
     size = 1 + 0.03 * z[:, 0]
     slim = torch.exp(0.07 * z[:, 1] + 0.03 * z[:, 2])
     width = 1 + 0.06 * z[:, 2]
@@ -126,7 +128,7 @@ def _room_for_fingers(base: Tensor, radius: Tensor) -> Tensor:
 def draw_habits(seeds: Tensor, spread: float = 1.0) -> tuple[Tensor, Tensor]:
     """Draw how signers, int64 [B], differ from the table: angle offsets [B, 21] and turns [B, 3], in degrees."""
     _check_seeds(seeds)
-    z = spread * normal(fold(_HABITS, seeds), len(ANGLES) + 3).clamp(-2.5, 2.5)
+    z = _PEOPLE * spread * normal(fold(_HABITS, seeds), len(ANGLES) + 3).clamp(-2.5, 2.5)
     return z[:, :-3] * _HABIT.to(z), z[:, -3:] * _HABITUAL_TURN.to(z)
 
 

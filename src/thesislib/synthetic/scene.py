@@ -19,9 +19,10 @@ from thesislib.synthetic.handshapes import alphabet
 from thesislib.synthetic.picture import fixed_camera, picture
 
 ALPHABETS = {"letters": "american letters", "german": "german alphabet", "digits": "american digits"}
-# People spell less like the table than like each other. With this factor on all three knobs, 1-NN on the true
-# joints of new signers is right about as often as on joints found in photographs of people who spell (asl7).
-LETTER_SPREAD = 1.5
+# People spell less like the table than like each other. With this factor on a letter's chance moves and turns, and
+# people as different as hand.py has them, 1-NN on the true joints of new signers is right about as often as on
+# joints found in photographs of people who spell (asl7).
+LETTER_JITTER = 1.5
 KINDS = (*ALPHABETS, "random", "flat")
 SIGNERS = range(200)
 
@@ -88,13 +89,13 @@ def generate(
     picture with mirrored keypoints and joints. Raises ValueError for a request that cannot be met.
     """
     _check(kind, seed, index, signers)
-    _check_size(size, supersample)
+    check_size(size, supersample)
     signers = torch.as_tensor(list(signers) if isinstance(signers, range) else signers, device=index.device)
     draw = partial(_generate, kind, seed, signers, size, difficulty, supersample)
-    return _in_chunks(draw, index, size * supersample)
+    return in_chunks(draw, index, size * supersample)
 
 
-def _in_chunks(draw: Callable[[Tensor], dict[str, Tensor]], rows: Tensor, rays: int) -> dict[str, Tensor]:
+def in_chunks(draw: Callable[[Tensor], dict[str, Tensor]], rows: Tensor, rays: int) -> dict[str, Tensor]:
     """Draw rows [B] in chunks of one size, the last filled up; rays to a picture's side.
 
     On a CPU, chunks are drawn side by side, each on one core: the operations are too small to share one among
@@ -116,23 +117,23 @@ def _in_chunks(draw: Callable[[Tensor], dict[str, Tensor]], rows: Tensor, rays: 
 @torch.no_grad()
 def _generate(kind, seed, signers, size, difficulty, supersample, index) -> dict[str, Tensor]:
     signer = signers[whole(fold(seed, _SIGNER, index), len(signers))]
-    spread = LETTER_SPREAD if kind in ALPHABETS else 1.0
-    habits = {
-        name: spread * getattr(difficulty, name) for name in ("signer_spread", "pose_jitter", "rotation")
+    jitter = LETTER_JITTER if kind in ALPHABETS else 1.0
+    how = {
+        "signer_spread": difficulty.signer_spread,  # a signer is one person, whatever the hand shows
+        "pose_jitter": jitter * difficulty.pose_jitter,
+        "rotation": jitter * difficulty.rotation,
     }
-    anatomy = draw_anatomy(signer, habits["signer_spread"])
+    anatomy = draw_anatomy(signer, difficulty.signer_spread)
     letter = torch.full_like(index, -1)
     if kind in ALPHABETS:
         names = list(alphabet(ALPHABETS[kind]))
         label = whole(fold(seed, _LABEL, index), len(names))
-        angles, orientation = poses.letters(seed, index, signer, label, ALPHABETS[kind], **habits)
+        angles, orientation = poses.letters(seed, index, signer, label, ALPHABETS[kind], **how)
         letter = label
         if kind == "letters":  # J and Z are motions and have no class here, but keep their places
             letter = torch.tensor([ord(name) - ord("a") for name in names]).to(index)[label]
     else:
-        angles, orientation = {"random": poses.random, "flat": poses.flat}[kind](
-            seed, index, signer, **habits
-        )
+        angles, orientation = {"random": poses.random, "flat": poses.flat}[kind](seed, index, signer, **how)
     drawn = picture(
         anatomy,
         signer,
@@ -187,7 +188,7 @@ def portray(
         )
     if not len(angles):
         raise ValueError("portray needs at least one pose")
-    _check_size(size, supersample)
+    check_size(size, supersample)
     key = fold(seed, _SCENE, torch.zeros(len(angles), dtype=torch.int64, device=angles.device))
     who = torch.full_like(key, signer)
     anatomy = draw_anatomy(who, difficulty.signer_spread)
@@ -210,7 +211,7 @@ def portray(
             camera=camera[rows],
         )
 
-    drawn = _in_chunks(draw, torch.arange(len(angles), device=angles.device), size * supersample)
+    drawn = in_chunks(draw, torch.arange(len(angles), device=angles.device), size * supersample)
     drawn["image"] = (255 * drawn["image"]).round().to(torch.uint8)
     return drawn | {"angles": angles, "signer": who, "left": torch.zeros_like(who, dtype=torch.bool)}
 
@@ -227,7 +228,7 @@ def _check(kind, seed, index, signers) -> None:
         raise ValueError("signers must name at least one signer")
 
 
-def _check_size(size, supersample) -> None:
+def check_size(size, supersample) -> None:
     """Refuse sizes that cannot be drawn."""
     if isinstance(size, bool) or not isinstance(size, int) or size % 8 or not 16 <= size <= _MOST_RAYS:
         raise ValueError(f"size must be a multiple of 8 from 16 to {_MOST_RAYS}, got {size!r}")

@@ -61,15 +61,18 @@ class ReportAugmentation:
     A picture is augmented with `probability`; then each operation is applied with probability one half: turn
     within +-`rotation` degrees, shear within +-`shear` degrees, mirror, turn upside down, contrast and brightness
     within 1 +- `colour`, dropped (black) pixels, salt and pepper. A turn or shear that moves a joint out of the
-    picture is taken back. Every picture is cut tightly about its joints and scaled to full size. The report
-    does not say how tightly, nor how many pixels are dropped, salted or peppered: `crop` (the square's side over
-    the longer side of the joints' box) and `spots` (share of pixels, for both) are ours.
+    picture is taken back. Every picture is cut tightly about its joints and scaled to full size, as the report's
+    test pictures were. It does not say how tightly; ours are cut as synthetic tests are (`picture.draw_camera`), so
+    that training and test show hands of the same sizes: the square's side over the longer side of the joints' box
+    is drawn from `crop`, and of the room that the box leaves a share of `off_centre` is its own to stand in. Nor
+    does the report say how many pixels are dropped, salted or peppered: `spots` (a share, for both) is ours.
     """
 
     probability: float = 0.3
     rotation: float = 90.0
     shear: float = 15.0
-    crop: float = 1.25
+    crop: tuple[float, float] = (1.08, 1.70)
+    off_centre: float = 0.6
     colour: float = 0.2
     spots: float = 0.02
 
@@ -86,7 +89,9 @@ class ReportAugmentation:
         matrix = _unless_joints_leave(matrix, turn, happens().to(device), targets, size)
         lean = about_centre(_linear(shear=_uniform(b, self.shear)).to(device), size)
         matrix = _unless_joints_leave(matrix, lean, happens().to(device), targets, size)
-        matrix = _tight_crop(_moved(targets, matrix), self.crop, size) @ matrix
+        low, high = self.crop
+        margin, place = low + (high - low) * torch.rand(b), self.off_centre * _uniform((b, 2), 0.5)
+        matrix = _tight_crop(_moved(targets, matrix), margin.to(device), place.to(device), size) @ matrix
         for axis in (0, 1):
             signs = torch.ones(b, 2)
             signs[:, axis] = torch.where(happens(), -1.0, 1.0)
@@ -211,8 +216,8 @@ def _normalised(x: Tensor) -> Tensor:
     return (x - x.new_tensor(MEAN)[:, None, None]) / x.new_tensor(STD)[:, None, None]
 
 
-def _uniform(b: int, limit: float) -> Tensor:
-    return torch.empty(b).uniform_(-limit, limit)  # on the CPU: the same draw whatever the device
+def _uniform(shape: int | tuple[int, ...], limit: float) -> Tensor:
+    return torch.empty(shape).uniform_(-limit, limit)  # on the CPU: the same draw whatever the device
 
 
 def _linear(*, rotation: Tensor | None = None, shear: Tensor | None = None) -> Tensor:
@@ -242,16 +247,20 @@ def _unless_joints_leave(matrix: Tensor, step: Tensor, wanted: Tensor, targets: 
     return torch.where((wanted & stay)[:, None, None], after, matrix)
 
 
-def _tight_crop(targets: Tensor, crop: float, size: int) -> Tensor:
-    """Return matrices [B, 3, 3] that bring a square about the labelled joints' box to full size."""
+def _tight_crop(targets: Tensor, margin: Tensor, place: Tensor, size: int) -> Tensor:
+    """Return matrices [B, 3, 3] that bring a square about the labelled joints' box to full size.
+
+    margin: [B], its side over the longer side of the box; place: [B, 2] from -0.5 to 0.5, where the square stands
+    in the room that the box leaves it, 0 in the middle.
+    """
     position, labelled = targets[..., :2], targets[..., 2:] > 0
     low = torch.where(labelled, position, torch.inf).amin(dim=1)  # [B, 2]
     high = torch.where(labelled, position, -torch.inf).amax(dim=1)
-    side = crop * (high - low).amax(dim=1, keepdim=True)  # [B, 1]
-    zoom = torch.where(
-        torch.isfinite(side) & (side >= 1), size / side, 1.0
-    )  # no box: leave the picture alone
-    middle = torch.where(torch.isfinite(side) & (side >= 1), (low + high) / 2, size / 2)
+    side = margin[:, None] * (high - low).amax(dim=1, keepdim=True)  # [B, 1]
+    middle = (low + high) / 2 + place * (side - (high - low))
+    found = torch.isfinite(side) & (side >= 1)  # no box: leave the picture alone
+    zoom = torch.where(found, size / side, 1.0)
+    middle = torch.where(found, middle, size / 2)
     matrix = torch.eye(3, device=targets.device).repeat(len(targets), 1, 1)
     matrix[:, :2, :2] *= zoom[:, :, None]
     matrix[:, :2, 2] = size / 2 - zoom * middle
