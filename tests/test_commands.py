@@ -41,7 +41,8 @@ def test_conda_users_get_what_pyproject_names():
     assert conda == [f"python{PROJECT['requires-python']}", "pip"]
     options = dict(line.split(" ", 1) for line in pip["pip"])
     assert options["--constraint"] == "constraints.txt"
-    assert options["--editable"] == ".[book,test]" and set(EXTRAS) == {"book", "test", "peers", "cluster"}
+    assert options["--editable"] == ".[book,test]"
+    assert set(EXTRAS) == {"book", "test", "peers", "cluster", "video"}
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="there is no make on this machine")
