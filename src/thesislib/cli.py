@@ -12,7 +12,10 @@ from typing import Any
 from thesislib.config import PROFILES, ConfigError
 
 CHARACTERS = ("kmnist", "k49", "kkanji", "omniglot")
-HANDS = ("ganerated", "rhd", "freihand", "onehand10k", "cmu_hands", "keypoint_samples", "asl7")
+HANDS = (
+    *("ganerated", "rhd", "freihand", "onehand10k", "cmu_hands", "keypoint_samples", "asl7"),
+    *("asl_fingerspelling_a", "massey", "lsa16", "rwth_fingerspelling"),
+)
 
 # Of the numbers that lie deeper in a record, those that `thesis run` prints: mean and median errors of joints,
 # errors on real hands with their n, letters and characters read, pictures a second.

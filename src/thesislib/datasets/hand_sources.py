@@ -1,7 +1,7 @@
 """Where real hands come from: addresses, licences, credit, and how to get what no address gives.
 
-None of these sets may be passed on, and no publisher prints checksums, so a file is checked by being readable
-and of the right layout. Sizes are given where the host's own answer is known; None where it is not.
+None of these sets but LSA16 may be passed on, and no publisher prints checksums, so a file is checked by being
+readable and of the right layout. Sizes are given where the host's own answer is known; None where it is not.
 """
 
 from thesislib.datasets.sources import DataError, RemoteFile, Source
@@ -114,6 +114,68 @@ HAND_SOURCES = (
         when_gone=(
             "The repository holds the pictures and boxes. The points are MediaPipe Hands 0.10.14's (full model) "
             "on each picture, in mediapipe_landmarks.npz: xyz, letter, signer, image."
+        ),
+    ),
+    Source(
+        name="asl_fingerspelling_a",
+        title="ASL Finger Spelling Dataset, set A",
+        version="five signers, 24 letters, 65,774 colour pictures and as many of depth",
+        files=(
+            RemoteFile(
+                url="http://www.cvssp.org/FingerSpellingKinect2011/fingerspelling5.tar.bz2",
+                path="asl_fingerspelling_a/fingerspelling5.tar.bz2",
+                unpack=True,
+            ),
+        ),
+        licence="none stated, meant for research; faces are visible: show none of the pictures",
+        credit="ASL Finger Spelling Dataset (Nicolas Pugeault and Richard Bowden, University of Surrey, 2011)",
+        citation_key="pugeault2011",
+        homepage="http://empslocal.ex.ac.uk/people/staff/np331/index.php?section=FingerSpellingDataset",
+        when_gone=(
+            "Look on the homepage; unpack the archive into the folder asl_fingerspelling_a. It makes "
+            "dataset5/A/a/color_0_0002.png and so on; a part of the signers will do."
+        ),
+    ),
+    Source(
+        name="massey",
+        title="Massey University's 2D static hand gestures",
+        version="five hands, 36 gestures, 2,515 pictures; the publication counts 2,425",
+        files=(),
+        licence="none found; research: show none of the pictures",
+        credit="Hand gesture dataset (Andre Barczak, Napoleon Reyes and others, Massey University, 2011)",
+        citation_key="barczak2011",
+        homepage="http://iims.massey.ac.nz/research/letters/",
+        when_gone=(
+            "No address of the pictures is known to have lasted; copies are on the web. Unpack one into the folder "
+            "massey, in folders by label or in one: hand1_a_bot_seg_1_cropped.jpeg or .png and so on."
+        ),
+    ),
+    Source(
+        name="lsa16",
+        title="LSA16, handshapes of Argentinian Sign Language",
+        version="ten people, 16 handshapes, 800 pictures",
+        files=(),
+        licence="CC BY-NC-SA 4.0",
+        credit="LSA16 (Franco Ronchetti, Facundo Quiroga and others, Universidad Nacional de La Plata)",
+        citation_key="ronchetti2016",
+        homepage="https://facundoq.github.io/datasets/lsa16/index.html",
+        when_gone=(
+            "Take the colour version with cut-out hands on their background from the homepage, and unpack it into "
+            "the folder lsa16: 01_01_01.png and so on."
+        ),
+    ),
+    Source(
+        name="rwth_fingerspelling",
+        title="RWTH German Fingerspelling Database",
+        version="20 people, 35 gestures, two days, two cameras; 3,036 videos with those of four more people",
+        files=(),
+        licence="freely available, says the publisher; cite the publication. Faces are visible: show none of it",
+        credit="RWTH German Fingerspelling Database (Philippe Dreuw and others, RWTH Aachen University, 2006)",
+        citation_key="dreuw2006",
+        homepage="https://www-i6.informatik.rwth-aachen.de/aslr/fingerspelling.php",
+        when_gone=(
+            "The homepage has the download. Unpack it so that the folder rwth_fingerspelling holds "
+            "video/1/1_1_1_cam1.mpg and so on."
         ),
     ),
 )
