@@ -143,9 +143,7 @@ def angle_vector(keypoints: np.ndarray) -> np.ndarray:
     parents, children = np.array(BONES).T
     bones = points[:, children] - points[:, parents]  # [N, 20, 2]
     direction = bones / np.maximum(np.linalg.norm(bones, axis=-1, keepdims=True), 1e-6)
-    x, y = np.moveaxis(
-        direction.reshape(-1, 5, 4, 2), -1, 0
-    )  # [N, 5, 4]: four bones a finger, from the wrist
+    x, y = np.moveaxis(direction.reshape(-1, 5, 4, 2), -1, 0)  # [N, 5, 4]: a finger's bones from the wrist
     bend_cos = x[..., :-1] * x[..., 1:] + y[..., :-1] * y[..., 1:]  # [N, 5, 3]
     bend_sin = x[..., :-1] * y[..., 1:] - y[..., :-1] * x[..., 1:]
     tips = points[:, FINGERTIPS]  # [N, 5, 2]

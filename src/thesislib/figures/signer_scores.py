@@ -24,11 +24,8 @@ SYSTEMS = {
     "angles": "bends of joints found",
     "pooled": "pose features, pooled",
     "thesis": "the thesis's embedding",
-    "thesis_spatial": "its head on spatial features",
+    "thesis_plain": "its head without dropout",
     "cross_entropy": "cross-entropy embedding",
-    "supcon": "SupCon embedding",
-    "multi_similarity": "multi-similarity embedding",
-    "proxy_anchor": "Proxy-Anchor embedding",
     "heatmaps": "heatmaps",
     "spatial": "pose features, spatial",
     "spatial_mean": "spatial, class means",
@@ -37,12 +34,17 @@ SYSTEMS = {
     "spatial_centred": "spatial, signer centred",
     "spatial_adapted": "spatial, batch norm adapted",
     "spatial_views": "spatial, several views",
+    "spatial_pairwise": "spatial, linear, pairwise loss",
+    "spatial_supcon": "spatial, linear, SupCon",
+    "spatial_proxy_anchor": "spatial, linear, Proxy-Anchor",
+    "spatial_cosface": "spatial, linear, CosFace",
     "letters_pooled": "letter features, pooled",
     "letters_thesis": "thesis's head on letter features",
     "letters_spatial": "letter features, spatial",
     "letters_lda": "letter features, LDA",
     "letters_centred": "letter features, signer centred",
     "letters_views": "letter features, several views",
+    "letters_cosface": "letter features, linear, CosFace",
     "letters_together": "letter features, all together",
 }
 PROTOCOLS = {
@@ -111,16 +113,28 @@ def measured(records: Records, names: Iterable[str], *protocols: str) -> list[st
 
 
 def protocols_of(records: Records) -> list[str]:
-    """Return the protocols of the records: zero-shot, then by shots, then the others."""
+    """Return the protocols of the records: zero-shot, then by shots, shots with the others' pictures, halves."""
     found = {p: None for record in records for of in record["metrics"]["systems"].values() for p in of}
     order = list(PROTOCOLS)
-    return sorted(found, key=lambda p: (order.index(p) if p in order else 0, shots_of(p) or 0))
+
+    def rank(protocol: str) -> tuple[int, int, bool]:
+        if protocol in order and protocol != "zero_shot":
+            return 1, order.index(protocol), False
+        return 0, shots_of(protocol) or joined_shots_of(protocol) or 0, joined_shots_of(protocol) is not None
+
+    return sorted(found, key=rank)
 
 
 def shots_of(protocol: str) -> int | None:
     """Return how many pictures a letter the new signer gives: 0 in zero-shot, None in the other protocols."""
     match = re.fullmatch(r"k_shot_s(\d+)", protocol)
     return int(match[1]) if match else 0 if protocol == "zero_shot" else None
+
+
+def joined_shots_of(protocol: str) -> int | None:
+    """Return how many pictures a letter the new signer adds to the others' prototypes, None in other protocols."""
+    match = re.fullmatch(r"joined_s(\d+)", protocol)
+    return int(match[1]) if match else None
 
 
 def guessing(records: Records) -> float:
@@ -227,10 +241,10 @@ def system_name(system: str) -> str:
 
 def protocol_name(protocol: str) -> str:
     """Return what a page calls a protocol, shots counted."""
-    shots = shots_of(protocol)
-    return (
-        f"{shots} shot{'s' * (shots > 1)}" if shots else PROTOCOLS.get(protocol, protocol.replace("_", " "))
-    )
+    if shots := shots_of(protocol) or joined_shots_of(protocol):
+        alone = f"{shots} shot{'s' * (shots > 1)}"
+        return f"{alone} and the others" if joined_shots_of(protocol) else alone
+    return PROTOCOLS.get(protocol, protocol.replace("_", " "))
 
 
 def _same_people(records: Records) -> None:

@@ -1,0 +1,171 @@
+"""The words of chapter 4 that a number decides: who gains on whom, what was reached, what is not stored yet."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+from IPython.display import Markdown
+
+from thesislib.figures.signer_scores import (
+    THESIS,
+    Records,
+    difference,
+    protocols_of,
+    scores,
+    shots_of,
+    system_name,
+    systems_under,
+)
+
+SHOTS = 5  # pictures a letter that sentences speak of, where they were measured
+# What is changed in the thesis's system, one thing at a time; signer_scores.rungs takes these.
+OTHER_LEARNING = {
+    "thesis_plain": "leave out its dropout",
+    "cross_entropy": "learn by cross entropy, class means",
+    "letters_thesis": "give its head letter features",
+    "pooled": "no head: the features themselves",
+    "keypoints": "no head: the joints found",
+    "angles": "no head: bends of the joints found",
+    "heatmaps": "no head: the heatmaps",
+    "spatial": "no head: spatial features",
+}
+# What is changed in the nearest neighbour on spatial features, and several of these together.
+OTHER_READING = {
+    "spatial_pairwise": "linear embedding, the thesis's loss",
+    "spatial_supcon": "linear embedding, SupCon",
+    "spatial_proxy_anchor": "linear embedding, Proxy-Anchor",
+    "spatial_cosface": "linear embedding, CosFace",
+    "spatial_mean": "class means for prototypes",
+    "spatial_ridge": "ridge for the nearest neighbour",
+    "spatial_lda": "shrunk LDA for the nearest neighbour",
+    "spatial_centred": "take off each signer's mean",
+    "spatial_adapted": "adapt batch norm to the signer",
+    "spatial_views": "average over nine views",
+    "letters_spatial": "teach the network invented letters",
+}
+TOGETHER = {
+    "letters_cosface": "letters, linear, CosFace",
+    "letters_lda": "letters, LDA",
+    "letters_centred": "letters, means taken off",
+    "letters_views": "letters, nine views",
+    "letters_together": "letters, LDA, means, views",
+}
+MAIN = (
+    *("pixels", "hog", "mediapipe", "pooled", "thesis", "cross_entropy", "spatial", "spatial_lda"),
+    *("letters_spatial", "letters_together"),
+)
+
+
+def of_this_run(records: Records, best: str) -> dict[str, str]:
+    """Return the phrases that sentences quote, each whole whatever was measured: name -> words."""
+    few, joined = few_shots(records)
+    roles = {"pixels": "pixels", "features": "pooled", "spatial": "spatial", "thesis": THESIS, "best": best}
+    protocols = {"strangers": "zero_shot", "few": few, "joined": joined}
+    protocols |= {"halves": "same_signer", "leaky": "random_split"}
+    found = {
+        f"said_{role}_{word}": reached(records, name, protocol)
+        for role, name in roles.items()
+        for word, protocol in protocols.items()
+    }
+    rivals = {"features": "pooled", "cross_entropy": "cross_entropy", "pixels": "pixels"}
+    found |= {f"thesis_against_{word}": against(records, THESIS, name) for word, name in rivals.items()}
+    found |= {f"best_against_{role}": against(records, best, roles[role]) for role in ("thesis", "spatial")}
+    found["spatial_against_features"] = against(records, "spatial", "pooled")
+    for role in ("thesis", "best"):
+        for word in ("few", "joined", "halves", "leaky"):
+            found[f"{role}_{word}_against_strangers"] = against(
+                records, roles[role], roles[role], protocols[word], to="zero_shot"
+            )
+    shots = shots_of(few) if few else 0
+    return found | {"few_shots": f"{shots or 'no'} labelled picture{'s' * (shots != 1)} a letter"}
+
+
+def few_shots(records: Records) -> tuple[str, str]:
+    """Return the two protocols of a few shots that a page speaks of, with 5 or else the most; '' without any."""
+    there = protocols_of(records)
+    shots = [s for p in there if (s := shots_of(p))]
+    count = SHOTS if SHOTS in shots else max(shots, default=0)
+    joined = f"joined_s{count}"
+    return (f"k_shot_s{count}" if count else ""), (joined if joined in there else "")
+
+
+def reached(records: Records, system: str, protocol: str) -> str:
+    """Return an accuracy with its interval in words, or that there is none."""
+    if system not in systems_under(records, protocol):
+        return "not measured here"
+    found = scores(records, system, protocol)
+    return f"{found.mean:.1f} % [{found.low:.1f}, {found.high:.1f}]"
+
+
+def against(
+    records: Records, system: str, other: str, protocol: str = "zero_shot", *, to: str | None = None
+) -> str:
+    """Return what a system 'gains' or 'loses' against another, paired by signer, or that nobody measured it."""
+    there = system in systems_under(records, protocol) and other in systems_under(records, to or protocol)
+    if not there:
+        return "was not compared in this run"
+    return gains(difference(records, system, other, protocol, to=to))
+
+
+def gains(gain: Mapping[str, float]) -> str:
+    """Return a difference in points as a verb: gains, loses, or too little to tell from none."""
+    mean, low, high = gain["mean"], gain["low"], gain["high"]
+    if gain["n"] > 1 and low <= 0 <= high:
+        signed = f"changes by {mean:+.1f} points [{low:+.1f}, {high:+.1f}], too little to tell from none"
+        return signed.replace("-", "−")
+    size, ends = abs(mean), sorted((abs(low), abs(high)))
+    interval = f" [{ends[0]:.1f}, {ends[1]:.1f}]" if gain["n"] > 1 else ""
+    return f"{'gains' if mean > 0 else 'loses'} {size:.1f} points{interval}"
+
+
+def by_set(records: Records) -> dict[str, list[Mapping[str, Any]]]:
+    """Return stored records by the data set they read: its name -> one record a seed."""
+    found: dict[str, list[Mapping[str, Any]]] = {}
+    for record in records:
+        found.setdefault(record["config"]["dataset"], []).append(record)
+    return found
+
+
+def missing(what: str, command: str) -> Markdown:
+    """Return one sentence for what has no stored run yet, with the command that makes one."""
+    return Markdown(f"*No run of {what} is stored yet; `{command}` makes one.*")
+
+
+def sets_side_by_side(
+    sets: Mapping[str, Records], names: Sequence[str] = MAIN, protocol: str = "zero_shot"
+) -> pd.DataFrame:
+    """Return one row a system, one column a set: mean and interval in percent, a dash where it was not measured."""
+    columns = {}
+    for name, records in sets.items():
+        there = systems_under(records, protocol)
+        cells = {s: scores(records, s, protocol).text if s in there else "–" for s in names}
+        columns[name] = {system_name(s): text for s, text in cells.items()} | {
+            "guessing": f"{100 * records[0]['metrics']['chance']:.1f}",
+            "signers": str(len(records[0]["metrics"]["signers"])),
+            "seeds": str(len(records)),
+        }
+    return pd.DataFrame(columns)
+
+
+def from_set_to_set(records: Records, names: Sequence[str] = MAIN) -> pd.DataFrame:
+    """Return one row for each way from sets to a set, one column a system: mean and interval in percent."""
+    ways: dict[str, list[Mapping[str, Any]]] = {}
+    for record in records:
+        ways.setdefault(record["split"]["name"], []).append(record)
+    rows = {}
+    for way, seeds in ways.items():
+        there = systems_under(seeds, "zero_shot")
+        cells = {system_name(s): scores(seeds, s, "zero_shot").text for s in names if s in there}
+        rows[way] = {"letters": str(len(seeds[0]["metrics"]["letters"]))} | cells
+    return pd.DataFrame.from_dict(rows, orient="index").fillna("–")
+
+
+def grown(curves: Mapping[str, Any], curve: str, system: str) -> str:
+    """Return what a system reaches at the start and at the end of a curve of `more_signers`, in words."""
+    row = {int(count): value for count, value in curves[curve][system].items()}
+    least, most = min(row), max(row)
+    return f"{_share(row[least])} with {least} and {_share(row[most])} with {most}"
+
+
+def _share(value: Mapping[str, float]) -> str:
+    return f"{100 * value['mean']:.1f} % [{100 * value['low']:.1f}, {100 * value['high']:.1f}]"
