@@ -289,7 +289,9 @@ def test_the_record_is_on_disk_fresh_and_read_the_second_time(run, monkeypatch):
 def test_every_system_answers_under_every_protocol(run):
     _, record, _ = run
     metrics = record["metrics"]
-    assert list(metrics["systems"]) == list(SOME) and metrics["chance"] == 0.25
+    own_joints = {"mediapipe"}  # the built-in set keeps the joints that it was drawn with to itself
+    assert list(metrics["systems"]) == [name for name in SOME if name not in own_joints]
+    assert metrics["chance"] == 0.25 and metrics["not_possible"] == []
     for protocols in metrics["systems"].values():
         assert set(protocols) == set(metrics["protocols"])
         for protocol, scores in protocols.items():

@@ -43,9 +43,17 @@ def test_a_step_along_the_gradient_raises_the_similarity_by_what_it_promises(loo
         return float(a @ b)
 
     g = gradient["letters"][2, 5]
-    strong = np.abs(g) > np.quantile(np.abs(g), 0.97)
+    strong = np.abs(g) > np.quantile(np.abs(g), 0.995)
     step = (np.sign(g) * strong).astype(int)  # grey levels
     room = np.clip(image[2].astype(int), 1, 254)  # so that no pixel is cut off
     ahead, back = ((room + sign * step).astype(np.uint8) for sign in (1, -1))
     promised = float((g * 2 * step / 255).sum())
     assert similarity(ahead) - similarity(back) == pytest.approx(promised, rel=0.3)
+
+
+def test_squares_hold_what_their_pixels_promise_together():
+    gradient = np.random.default_rng(0).normal(size=(3, 3, 8, 8))
+    squares = letters_inside.in_squares(gradient, side=4)
+    assert squares.shape == gradient.shape
+    assert np.allclose(squares[0, 1, 4:, :4], gradient[0, 1, 4:, :4].sum())
+    assert not squares[np.arange(3), np.arange(3)].any()

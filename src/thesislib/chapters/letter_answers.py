@@ -14,7 +14,7 @@ from thesislib.evaluation import signers as protocols
 from thesislib.evaluation.readers import READERS
 from thesislib.hand_features import as_right_hands, centred
 
-METRICS = ("top1_macro", "top1_micro", "top2_macro")
+METRICS = ("top1_macro", "top1_micro", "top2_macro", "top2_micro")
 
 
 @dataclass(frozen=True)

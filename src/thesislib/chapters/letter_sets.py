@@ -44,9 +44,11 @@ class LetterSet:
         if self.folder:
             return fingerspelling.load_folder(Path(self.folder).expanduser(), size=self.size)
         if self.is_invented:
-            return spelled_hands.invented(
+            drawn = spelled_hands.invented(
                 self.signers, clips_per_letter=self.clips, frames_per_clip=self.frames, size=self.size
             )
+            # The joints it was drawn with would be read as if somebody had found them in the pictures.
+            return replace(drawn, keypoints=np.full_like(drawn.keypoints, np.nan))
         return fingerspelling.load(self.name, paths.raw_data(), size=self.size)
 
     def sha256(self) -> str | None:
@@ -70,7 +72,8 @@ class LetterSet:
         if self.folder:
             return entry | {"name": "own", "licence": "your own", "credit": "you"}
         if self.is_invented:
-            return hand_sets.data_entry(sha256, title) | {"name": INVENTED}
+            drawn_by = {"name": INVENTED, "generator": spelled_hands.generator_hash()}
+            return hand_sets.data_entry(sha256, title) | drawn_by
         source = find_hand_source(self.name)
         return entry | {"title": source.title, "licence": source.licence, "credit": source.credit}
 
