@@ -66,8 +66,8 @@ class Config(ExperimentConfig):
     size: int = 64
     systems: tuple[str, ...] = tuple(SYSTEMS)
     sweep_f: tuple[int, ...] = (4, 6, 8, 10, 12, 32, 64)  # sizes of the thesis's embedding
-    head_views: int = 4
-    head_epochs: int = 16
+    head_views: int = 3
+    head_epochs: int = 12
     shots: tuple[int, ...] = (1, 5, 10)
     draws: int = 10  # of prototypes
     gap: int = 5  # frames about a prototype, in its clip, that are not asked
@@ -75,7 +75,7 @@ class Config(ExperimentConfig):
     profiles: ClassVar = {
         "smoke": dict(signers=3, frames=4, systems=("pixels", "pooled", "thesis", "letters_together"))
         | dict(sweep_f=(4,), head_views=1, head_epochs=1, shots=(1,), draws=2, gap=1),
-        "quick": dict(head_views=2, head_epochs=8, draws=5, sweep_f=(4, 10, 32), shots=(1, 5))
+        "quick": dict(head_views=2, head_epochs=8, draws=4, sweep_f=(4, 10, 32), shots=(1, 5))
         | dict(systems=tuple(name for name in SYSTEMS if name not in LATER)),
         "full": {},
     }
