@@ -10,6 +10,7 @@ from thesislib.figures.signer_scores import (
     THESIS,
     Records,
     difference,
+    protocol_name,
     protocols_of,
     scores,
     shots_of,
@@ -76,8 +77,15 @@ def of_this_run(records: Records, best: str) -> dict[str, str]:
             found[f"{role}_{word}_against_strangers"] = against(
                 records, roles[role], roles[role], protocols[word], to="zero_shot"
             )
+    found["not_possible"] = not_possible(records)
     shots = shots_of(few) if few else 0
     return found | {"few_shots": f"{shots or 'no'} labelled picture{'s' * (shots != 1)} a letter"}
+
+
+def not_possible(records: Records) -> str:
+    """Return in words which protocols the pictures do not allow, after "These pictures"."""
+    lacking = [protocol_name(p) for p in records[0]["metrics"].get("not_possible", [])]
+    return f"are too few for {', '.join(lacking)}" if lacking else "allow all of them"
 
 
 def few_shots(records: Records) -> tuple[str, str]:
@@ -111,7 +119,7 @@ def gains(gain: Mapping[str, float]) -> str:
     """Return a difference in points as a verb: gains, loses, or too little to tell from none."""
     mean, low, high = gain["mean"], gain["low"], gain["high"]
     if gain["n"] > 1 and low <= 0 <= high:
-        signed = f"changes by {mean:+.1f} points [{low:+.1f}, {high:+.1f}], too little to tell from none"
+        signed = f"changes by {mean:+.1f} points [{low:+.1f}, {high:+.1f}], which may be none"
         return signed.replace("-", "−")
     size, ends = abs(mean), sorted((abs(low), abs(high)))
     interval = f" [{ends[0]:.1f}, {ends[1]:.1f}]" if gain["n"] > 1 else ""

@@ -1,0 +1,138 @@
+"""The words of chapter 4 say what the numbers say: who gains, who loses, and what nobody measured."""
+
+import pytest
+
+from thesislib.figures import chapter4_words as words
+from thesislib.figures import signer_scores
+
+
+def record(top1: dict[str, dict[str, list[float]]], dataset: str = "asl7", seed: int = 0) -> dict:
+    """A record with these accuracies by signer: system -> protocol -> one a signer."""
+    asked = {protocol: by for of in top1.values() for protocol, by in of.items()}
+    systems = {
+        name: {
+            protocol: {
+                "top1_macro": {"by_signer": by, "mean": sum(by) / len(by), "low": min(by), "high": max(by)}
+            }
+            for protocol, by in of.items()
+        }
+        for name, of in top1.items()
+    }
+    return {
+        "config": {"dataset": dataset, "seed": seed},
+        "split": {"name": f"massey to {dataset}"},
+        "metrics": {
+            "letters": ["a", "b"],
+            "signers": ["Anna", "Ben", "Cleo"],
+            "images": 12,
+            "chance": 0.5,
+            "protocols": {p: {"signers": ["Anna", "Ben", "Cleo"][: len(by)]} for p, by in asked.items()},
+            "systems": systems,
+        },
+    }
+
+
+@pytest.mark.parametrize(
+    ("gain", "expected"),
+    [
+        ({"mean": 4.25, "low": 1.0, "high": 7.5, "n": 5}, "gains 4.2 points [1.0, 7.5]"),
+        ({"mean": -4.25, "low": -7.5, "high": -1.0, "n": 5}, "loses 4.2 points [1.0, 7.5]"),
+        (
+            {"mean": 1.0, "low": -2.0, "high": 4.0, "n": 5},
+            "changes by +1.0 points [−2.0, +4.0], which may be none",
+        ),
+        ({"mean": -3.0, "low": -3.0, "high": -3.0, "n": 1}, "loses 3.0 points"),
+        (
+            {"mean": 0.0, "low": 0.0, "high": 0.0, "n": 5},
+            "changes by +0.0 points [+0.0, +0.0], which may be none",
+        ),
+    ],
+)
+def test_a_difference_becomes_a_verb_only_where_the_interval_leaves_zero(gain, expected):
+    assert words.gains(gain) == expected
+
+
+def test_differences_are_paired_by_signer_and_may_cross_protocols():
+    r = record(
+        {
+            "thesis": {"zero_shot": [0.5, 0.6, 0.7], "k_shot_s5": [0.6, 0.7, 0.8]},
+            "pooled": {"zero_shot": [0.7, 0.8, 0.9]},
+        }
+    )
+    assert words.against([r], "thesis", "pooled") == "loses 20.0 points [20.0, 20.0]"
+    assert (
+        words.against([r], "thesis", "thesis", "k_shot_s5", to="zero_shot")
+        == "gains 10.0 points [10.0, 10.0]"
+    )
+    assert words.against([r], "thesis", "hog") == "was not compared in this run"
+    assert words.reached([r], "pooled", "zero_shot") == "80.0 % [70.0, 90.0]"
+    assert words.reached([r], "pooled", "k_shot_s5") == "not measured here"
+
+
+def test_the_few_shots_of_a_page_are_five_or_the_most_there_are():
+    def shots(*counts):
+        of = {f"{kind}_s{s}": [0.5, 0.5, 0.5] for s in counts for kind in ("k_shot", "joined")}
+        return [record({"thesis": {"zero_shot": [0.5, 0.5, 0.5]} | of})]
+
+    assert words.few_shots(shots(1, 5, 10)) == ("k_shot_s5", "joined_s5")
+    assert words.few_shots(shots(1, 2)) == ("k_shot_s2", "joined_s2")
+    assert words.few_shots(shots()) == ("", "")
+    assert words.of_this_run(shots(1), "thesis")["few_shots"] == "1 labelled picture a letter"
+    assert (
+        words.of_this_run(shots(), "thesis")["thesis_few_against_strangers"] == "was not compared in this run"
+    )
+
+
+def test_every_phrase_is_there_whatever_was_measured():
+    everything = {
+        name: {
+            p: [0.5, 0.6, 0.7] for p in ("zero_shot", "k_shot_s5", "joined_s5", "same_signer", "random_split")
+        }
+        for name in ("pixels", "pooled", "spatial", "thesis", "cross_entropy", "letters_together")
+    }
+    full = words.of_this_run([record(everything)], "letters_together")
+    little = words.of_this_run([record({"thesis": {"zero_shot": [0.5, 0.6, 0.7]}})], "letters_together")
+    assert full.keys() == little.keys()
+    assert not any("not" in phrase and "measured" in phrase for phrase in full.values())
+
+
+def test_sets_stand_side_by_side_with_a_dash_for_what_is_missing():
+    sets = words.by_set(
+        [
+            record({"pixels": {"zero_shot": [0.2, 0.3, 0.4]}}, "asl7", seed=0),
+            record({"pixels": {"zero_shot": [0.4, 0.5, 0.6]}}, "asl7", seed=1),
+            record({"hog": {"zero_shot": [0.8]}}, "massey"),
+        ]
+    )
+    assert {name: len(seeds) for name, seeds in sets.items()} == {"asl7": 2, "massey": 1}
+    table = words.sets_side_by_side(sets, ("pixels", "hog"))
+    assert table.loc["pixels", "asl7"] == "40.0 [30.0, 50.0]"
+    assert table.loc["pixels", "massey"] == "–"
+    assert table.loc["seeds", "asl7"] == "2"
+    across = words.from_set_to_set(sets["asl7"] + sets["massey"], ("pixels", "hog"))
+    assert list(across.index) == ["massey to asl7", "massey to massey"]
+    assert across.loc["massey to massey", signer_scores.system_name("hog")] == "80.0 [80.0, 80.0]"
+
+
+def test_the_ends_of_a_curve_are_found_as_numbers():
+    def at(share):
+        return {"mean": share, "low": share - 0.1, "high": share + 0.1}
+
+    curves = {"training_signers": {"spatial": {"16": at(0.8), "2": at(0.4)}}}
+    expected = "40.0 % [30.0, 50.0] with 2 and 80.0 % [70.0, 90.0] with 16"
+    assert words.grown(curves, "training_signers", "spatial") == expected
+
+
+def test_the_rows_of_the_ladders_are_systems_of_the_chapter():
+    from thesislib.chapters.letter_systems import SYSTEMS
+
+    listed = {*words.OTHER_LEARNING, *words.OTHER_READING, *words.TOGETHER, *words.MAIN}
+    assert listed <= SYSTEMS.keys()
+    assert listed <= signer_scores.SYSTEMS.keys()
+
+
+def test_what_a_set_does_not_allow_is_named():
+    r = record({"thesis": {"zero_shot": [0.5, 0.6, 0.7]}})
+    assert words.not_possible([r]) == "allow all of them"
+    r["metrics"]["not_possible"] = ["joined_s5", "same_signer"]
+    assert words.not_possible([r]) == "are too few for 5 shots and the others, contiguous halves"
