@@ -1,0 +1,187 @@
+"""What stops a head from learning from few pictures: the record of `few_pictures` as a table, curves and words."""
+
+from collections.abc import Mapping, Sequence
+from textwrap import fill
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from thesislib.figures import style
+from thesislib.figures.hand_errors import training_curves
+from thesislib.figures.hands import described
+
+USUAL, SHUFFLED = "usual", "shuffled_letters"
+CONDITIONS = {
+    USUAL: "as this chapter trains",
+    "no_dropout": "no dropout",
+    "dropout_50": "dropout .5 at every layer",
+    "dropout_75": "dropout .75 at every layer",
+    "dropout_75_longer": "dropout .75, three times as long",
+    "dropout_90": "dropout .9 at every layer",
+    "rate_10": "rate 0.1",
+    "rate_1": "rate 0.01",
+    "batch_1024": "batches of 1,024",
+    "all_at_once": "dropout .5, rate 0.1, batches of 1,024",
+    "failed_crops_10": "one crop in ten misses the hand",
+    "failed_crops_30": "three crops in ten miss the hand",
+    "spatial": "features where they stand",
+    "by_signer": "strangers asked",
+    SHUFFLED: "letters dealt out at random",
+}
+PANELS = {  # of `histories`: what differs from the usual way, by kind
+    "dropout": ("no_dropout", "dropout_50", "dropout_75", "dropout_75_longer", "dropout_90"),
+    "rate and batch": ("rate_10", "rate_1", "batch_1024", "all_at_once"),
+    "pictures": ("failed_crops_10", "failed_crops_30", "spatial", "by_signer", SHUFFLED),
+}
+LOSSES = {"pairwise": "embedding", "cross_entropy": "classifier"}
+FLAT = 5.0  # percent: a loss that ends less than this under guessing's has not fallen
+CURVES = (USUAL, "no_dropout", "dropout_75", "dropout_90", "all_at_once", SHUFFLED)
+
+Record = Mapping[str, Any]
+
+
+def conditions(record: Record) -> pd.DataFrame:
+    """Return one row a condition: accuracies in percent, and the final test loss of the embedding over guessing's.
+
+    Means over the seeds. The last two columns have no head: shrunk LDA and the nearest picture, same features.
+    """
+    rows = {}
+    for name, row in record["metrics"]["rows"].items():
+        seeds = row["seeds"]
+        accuracy = {
+            "embedding": [seed["pairwise"]["top1"] for seed in seeds],
+            "classifier": [seed["cross_entropy"]["top1"] for seed in seeds],
+            "shrunk LDA": [seed["linear_top1"] for seed in seeds],
+            "nearest": [seed["nearest_top1"] for seed in seeds],
+        }
+        cells = {title: f"{100 * np.mean(values):.1f}" for title, values in accuracy.items()}
+        last = np.mean([_over_guessing(seed)[-1] for seed in seeds])
+        rows[CONDITIONS[name]] = cells | {"loss / guessing": f"{last:.2f}", "seeds": str(len(seeds))}
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def curves(record: Record, names: Sequence[str] = CURVES) -> Figure:
+    """Draw the embedding's test loss over guessing's against epochs, as in the thesis's figure 3.21 (first seed).
+
+    Conditions that were not measured are left out.
+    """
+    rows = {
+        name: record["metrics"]["rows"][name]["seeds"][0]
+        for name in names
+        if name in record["metrics"]["rows"]
+    }
+    histories = {
+        CONDITIONS[name]: [
+            {"epoch": epoch, "loss": loss} for epoch, loss in enumerate(_over_guessing(row), start=1)
+        ]
+        for name, row in rows.items()
+    }
+    return training_curves(histories, keys=("loss",), labels={"loss": "test loss / guessing"}, log=())
+
+
+def histories(record: Record) -> Figure:
+    """Draw test losses against pictures seen: both losses, a column a kind of change, the usual way in each.
+
+    Thin lines are seeds, thick ones their mean, dashes what knowing nothing costs.
+    """
+    measured = record["metrics"]["rows"]
+    panels = {title: [name for name in names if name in measured] for title, names in PANELS.items()}
+    panels = {title: names for title, names in panels.items() if names}
+    figure, grid = style.figure(
+        5.0, columns=len(panels), rows=2, sharex=True, sharey="row", squeeze=False, height_ratios=[1, 1]
+    )
+    for row, (loss, what) in zip(grid, LOSSES.items(), strict=True):
+        guessing = measured[USUAL]["seeds"][0][loss]["guessing_loss"]
+        for axes, names in zip(row, panels.values(), strict=True):
+            axes.axhline(guessing, color=style.GREY, linewidth=1.2, linestyle="--")
+            looks = zip((style.BLACK, *style.CYCLE), style.MARKERS, strict=False)
+            for name, (colour, marker) in zip((USUAL, *names), looks, strict=False):
+                _history(axes, record, name, loss, colour, marker)
+            axes.set_xscale("log")
+        row[0].set_ylabel(f"test loss, {what}")
+        row[-1].annotate(
+            "guessing",
+            (1, guessing),
+            (0, 3),
+            xycoords=("axes fraction", "data"),
+            textcoords="offset points",
+            ha="right",
+            fontsize=8,
+            color="#666666",
+        )
+    for (top, bottom), title in zip(grid.T, panels, strict=True):
+        top.set_title(title)
+        bottom.set_xlabel("pictures seen")
+        bottom.legend(loc="upper left", bbox_to_anchor=(-0.1, -0.3), fontsize=7.5, handlelength=1.3)
+    said = "; ".join(
+        f"{what}, "
+        + ", ".join(f"{CONDITIONS[name]} {np.mean(falls(record, name, loss)):.0f}" for name in measured)
+        for loss, what in LOSSES.items()
+    )
+    return described(figure, f"Test losses; by how many percent each ends under guessing: {said}.")
+
+
+def falls(record: Record, name: str, loss: str) -> list[float]:
+    """Return by how many percent the test loss ends under guessing, one value a seed; 0 is a flat line."""
+    heads = [seed[loss] for seed in record["metrics"]["rows"][name]["seeds"]]
+    return [100 * (1 - head["test_loss"][-1] / head["guessing_loss"]) for head in heads]
+
+
+def flat(record: Record, loss: str) -> list[str]:
+    """Return the conditions whose test loss ends less than 5 % under guessing (mean of the seeds), by their keys.
+
+    That is what Ignatiev 2019, figure 3.21, shows. Letters dealt out at random are among them: a control.
+    """
+    return [name for name in record["metrics"]["rows"] if np.mean(falls(record, name, loss)) < FLAT]
+
+
+def learned_by_heart(record: Record) -> pd.DataFrame:
+    """Return one row a dropout rate: how many of fifty pictures each head has learned by heart, in percent."""
+    titles = {"pairwise": "embedding", "cross_entropy": "classifier"}
+    rows = {
+        f"dropout {rate}": {title: f"{100 * found[name]['top1']:.0f}" for name, title in titles.items()}
+        for rate, found in record["metrics"]["by_heart"].items()
+    }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def stopped(record: Record) -> str:
+    """Return in words what stops the head: conditions in which neither loss reads twice as well as guessing.
+
+    Means over the seeds; letters dealt out at random are a control, and not counted.
+    """
+    twice = 2 * record["metrics"]["chance"]
+    found = [
+        CONDITIONS[name]
+        for name, row in record["metrics"]["rows"].items()
+        if name != SHUFFLED
+        and all(
+            np.mean([seed[loss]["top1"] for seed in row["seeds"]]) < twice
+            for loss in ("pairwise", "cross_entropy")
+        )
+    ]
+    return "; ".join(found) if found else "none of them"
+
+
+def _over_guessing(seed: Mapping[str, Any]) -> list[float]:
+    return [loss / seed["pairwise"]["guessing_loss"] for loss in seed["pairwise"]["test_loss"]]
+
+
+def _history(axes: Axes, record: Record, name: str, loss: str, colour: str, marker: str) -> None:
+    seeds = record["metrics"]["rows"][name]["seeds"]
+    values = np.array([seed[loss]["test_loss"] for seed in seeds])  # [seeds, epochs]
+    seen = record["metrics"]["train_images"] * np.arange(1, values.shape[1] + 1)
+    if len(values) > 1:
+        axes.plot(seen, values.T, color=colour, linewidth=0.7, alpha=0.5)
+    last = [len(seen) - 1]
+    axes.plot(
+        seen,
+        values.mean(axis=0),
+        color=colour,
+        marker=marker,
+        markevery=last,
+        label=fill(CONDITIONS[name], 32),
+    )
