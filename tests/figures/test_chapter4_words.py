@@ -108,7 +108,7 @@ def test_sets_stand_side_by_side_with_a_dash_for_what_is_missing():
     table = words.sets_side_by_side(sets, ("pixels", "hog"))
     assert table.loc["pixels", "asl7"] == "40.0 [30.0, 50.0]"
     assert table.loc["pixels", "massey"] == "–"
-    assert table.loc["seeds", "asl7"] == "2"
+    assert table.loc["seeds, at most", "asl7"] == "2"
     across = words.from_set_to_set(sets["asl7"] + sets["massey"], ("pixels", "hog"))
     assert list(across.index) == ["massey to asl7", "massey to massey"]
     assert across.loc["massey to massey", signer_scores.system_name("hog")] == "80.0 [80.0, 80.0]"

@@ -1,5 +1,7 @@
 """Figures, tables and numbers of chapter 4 show what the records say, on made-up records of five signers."""
 
+import copy
+
 import numpy as np
 import pytest
 
@@ -382,6 +384,16 @@ def test_the_table_has_every_system_under_every_protocol():
 def test_shares_of_examples_are_shown_where_there_are_any():
     table = signer_tables.prototype_shares({"asl7": RECORDS})
     assert table.loc["asl7", "5 shots"] == "50.0 %" and "zero-shot" not in table.columns
+
+
+def test_a_set_too_small_for_a_protocol_has_a_dash_in_its_place():
+    small = copy.deepcopy(RECORDS[0])
+    for by_protocol in small["metrics"]["systems"].values():
+        del by_protocol["k_shot_s10"]
+    del small["metrics"]["protocols"]["k_shot_s10"]
+    table = signer_tables.prototype_shares({"lsa16": [small], "asl7": RECORDS})
+    assert table.loc["lsa16", "10 shots"] == "–" and table.loc["asl7", "10 shots"] != "–"
+    assert list(table.columns)[-3:] == ["10 shots", "contiguous halves", "random halves"]
 
 
 def test_print_and_ours_stand_side_by_side():

@@ -52,8 +52,17 @@ TOGETHER = {
     "letters_together": "letters, LDA, means, views",
 }
 MAIN = (
-    *("pixels", "hog", "mediapipe", "pooled", "thesis", "cross_entropy", "spatial", "spatial_lda"),
-    *("letters_spatial", "letters_together"),
+    *(
+        "pixels",
+        "hog",
+        "mediapipe",
+        "mediapipe_angles_lda",
+        "pooled",
+        "thesis",
+        "thesis_plain",
+        "cross_entropy",
+    ),
+    *("spatial", "spatial_lda", "letters_spatial", "letters_lda", "letters_together"),
 )
 
 
@@ -150,7 +159,7 @@ def sets_side_by_side(
         columns[name] = {system_name(s): text for s, text in cells.items()} | {
             "guessing": f"{100 * records[0]['metrics']['chance']:.1f}",
             "signers": str(len(records[0]["metrics"]["signers"])),
-            "seeds": str(len(records)),
+            "seeds, at most": str(len(records)),
         }
     return pd.DataFrame(columns)
 

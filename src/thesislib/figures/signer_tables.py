@@ -13,6 +13,7 @@ from thesislib.figures.signer_scores import (
     data_name,
     guessing,
     images_of,
+    joined_shots_of,
     letters_of,
     measured,
     points,
@@ -55,17 +56,23 @@ def by_signer(records: Records, protocol: str, names: Sequence[str] = (), metric
 
 
 def prototype_shares(by_set: Mapping[str, Records]) -> pd.DataFrame:
-    """Return one row a data set: how much there is, and what share of a signer's own pictures the examples are."""
-    protocols = list(dict.fromkeys(p for records in by_set.values() for p in protocols_of(records)))
+    """Return one row a data set: how much there is, and what share of a signer's own pictures the examples are.
+
+    A dash stands where a set is too small for a protocol. Shots joined to the others' pictures are the same shots.
+    """
+    every = [record for records in by_set.values() for record in records]
+    protocols = [p for p in protocols_of(every) if p != "zero_shot" and not joined_shots_of(p)]
     rows = {}
     for name, records in by_set.items():
-        shares = {p: prototype_share(records, p) for p in protocols}
+        there = protocols_of(records)
         rows[name] = {
             "signers": str(len(signers_of(records))),
             "letters": str(len(letters_of(records))),
             "pictures": f"{images_of(records):,}",
-        } | {protocol_name(p): f"{s:.1f} %" for p, s in shares.items() if s is not None}
-    return pd.DataFrame.from_dict(rows, orient="index").fillna("–")
+        } | {
+            protocol_name(p): f"{prototype_share(records, p):.1f} %" if p in there else "–" for p in protocols
+        }
+    return pd.DataFrame.from_dict(rows, orient="index")
 
 
 def changes(steps: Sequence[Rung]) -> pd.DataFrame:
