@@ -136,3 +136,14 @@ def test_what_a_set_does_not_allow_is_named():
     assert words.not_possible([r]) == "allow all of them"
     r["metrics"]["not_possible"] = ["joined_s5", "same_signer"]
     assert words.not_possible([r]) == "are too few for 5 shots and the others, contiguous halves"
+
+
+def test_the_paragraph_on_asl7_tells_scores_goals_and_differences():
+    everything = {
+        system: {p: [0.9, 0.95, 1.0] for p in ("zero_shot", "k_shot_s5", "joined_s5")}
+        for system in ("thesis", "thesis_plain", "pooled", "letters_together", "mediapipe")
+    }
+    told = words.of_asl7([record(everything)], "letters_together")
+    assert "the thesis's system reaches 95.0 %" in told and "The goal of 90 % is met." in told
+    assert "the goal of 97 % is missed by 2.0 points" in told
+    assert "read by shrunk LDA, reach not measured here" in told

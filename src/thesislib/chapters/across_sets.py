@@ -40,7 +40,7 @@ class Config(ExperimentConfig):
     signers: int = 32  # of the built-in set
     frames: int = 8  # of a letter's clip in the built-in set
     size: int = 64
-    systems: tuple[str, ...] = (  # mediapipe: of invented hands, the joints they were drawn with
+    systems: tuple[str, ...] = (  # those that read a set's own joints are left out where a set has none
         *("pixels", "hog", "mediapipe", "keypoints", "angles", "pooled", "thesis", "cross_entropy"),
         *("spatial", "spatial_lda", "spatial_centred", "letters_pooled", "letters_thesis"),
         *("letters_spatial", "letters_lda", "letters_centred", "letters_together"),

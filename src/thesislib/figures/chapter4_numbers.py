@@ -24,11 +24,8 @@ from thesislib.figures.signer_scores import (
     systems_under,
 )
 
-GOALS = {
-    "zero_shot": 90.0,
-    "k_shot_s5": 97.0,
-    "joined_s5": 97.0,
-}  # percent, what the page asks of the best system on asl7
+# percent, what the page asks of the best system on asl7
+GOALS = {"zero_shot": 90.0, "k_shot_s5": 97.0, "joined_s5": 97.0}
 BASELINES = ("pixels", "hog", "mediapipe", "cross_entropy")
 STRANGERS, HALVES, LEAKY = "zero_shot", "same_signer", "random_split"
 

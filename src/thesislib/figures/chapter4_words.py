@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 from IPython.display import Markdown
 
+from thesislib.figures.chapter4_numbers import of_goals
 from thesislib.figures.signer_scores import (
     THESIS,
     Records,
@@ -89,6 +90,28 @@ def of_this_run(records: Records, best: str) -> dict[str, str]:
     found["not_possible"] = not_possible(records)
     shots = shots_of(few) if few else 0
     return found | {"few_shots": f"{shots or 'no'} labelled picture{'s' * (shots != 1)} a letter"}
+
+
+def of_asl7(records: Records, best: str) -> str:
+    """Return the paragraph on asl7: the thesis's system, the best one, MediaPipe's, the goals."""
+    goals = of_goals(records, best)
+
+    def said(system: str, protocol: str = "zero_shot") -> str:
+        return reached(records, system, protocol)
+
+    return (
+        f"**`asl7`, five people photographed in their rooms.** Zero-shot, the thesis's system reaches "
+        f"{said(THESIS)}, the best one {said(best)}. The goal of {goals['goal_zero_shot']:.0f} % is "
+        f"{goals['verdict_zero_shot']}. The nearest neighbour on the points that MediaPipe finds reaches "
+        f"{said('mediapipe')}; against it the best system {against(records, best, 'mediapipe')}. The bends of the "
+        f"same points, read by shrunk LDA, reach {said('mediapipe_angles_lda')}; against them the best system of "
+        f"this page {against(records, best, 'mediapipe_angles_lda')}. (MediaPipe has learned from many real hands, "
+        f"ours from none.) With five shots of the new person the best system has {said(best, 'k_shot_s5')} by "
+        f"these alone and {said(best, 'joined_s5')} with the others kept; the goal of "
+        f"{goals['goal_k_shot_s5']:.0f} % is {goals.get('verdict_joined_s5', goals['verdict_k_shot_s5'])}. "
+        f"Against its own features the thesis's embedding {against(records, THESIS, 'pooled')}; without its "
+        f"dropout, on standardised features, it {against(records, 'thesis_plain', 'pooled')}."
+    )
 
 
 def not_possible(records: Records) -> str:

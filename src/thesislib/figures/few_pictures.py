@@ -140,9 +140,8 @@ def flat(record: Record, loss: str) -> list[str]:
 
 def learned_by_heart(record: Record) -> pd.DataFrame:
     """Return one row a dropout rate: how many of fifty pictures each head has learned by heart, in percent."""
-    titles = {"pairwise": "embedding", "cross_entropy": "classifier"}
     rows = {
-        f"dropout {rate}": {title: f"{100 * found[name]['top1']:.0f}" for name, title in titles.items()}
+        f"dropout {rate}": {title: f"{100 * found[name]['top1']:.0f}" for name, title in LOSSES.items()}
         for rate, found in record["metrics"]["by_heart"].items()
     }
     return pd.DataFrame.from_dict(rows, orient="index")

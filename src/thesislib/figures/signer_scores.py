@@ -115,12 +115,13 @@ def measured(records: Records, names: Iterable[str], *protocols: str) -> list[st
 def protocols_of(records: Records) -> list[str]:
     """Return the protocols of the records: zero-shot, then by shots, shots with the others' pictures, halves."""
     found = {p: None for record in records for of in record["metrics"]["systems"].values() for p in of}
-    order = list(PROTOCOLS)
+    halves = [p for p in PROTOCOLS if p != "zero_shot"]
 
-    def rank(protocol: str) -> tuple[int, int, bool]:
-        if protocol in order and protocol != "zero_shot":
-            return 1, order.index(protocol), False
-        return 0, shots_of(protocol) or joined_shots_of(protocol) or 0, joined_shots_of(protocol) is not None
+    def rank(protocol: str) -> tuple[int, int, int]:
+        if protocol in halves:
+            return 1, halves.index(protocol), 0
+        joined = joined_shots_of(protocol)
+        return (0, joined, 1) if joined else (0, shots_of(protocol) or 0, 0)
 
     return sorted(found, key=rank)
 
