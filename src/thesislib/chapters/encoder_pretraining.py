@@ -36,18 +36,18 @@ LETTERS = len(letter_network.STATIC)
 class Config(ExperimentConfig):
     """A library's encoder that learns 24 letters from invented signers, and is asked about others.
 
-    ``thesis run encoder_pretraining --profile full`` takes a laptop's core about half an hour.
+    ``thesis run encoder_pretraining --profile full`` takes a laptop's core about ten minutes.
     """
 
     encoder: Literal["resnet50", "densenet121", "inception_v3"] = "resnet50"
-    hands: int = 24_000
+    hands: int = 12_000
     signers: int = 800
     test_hands: int = 1_200
     test_signers: int = 50  # others than those that train
     size: int = 64
     epochs: int = 2
-    batch_size: int = 64
-    lr_max: float = 2e-3
+    batch_size: int = 32
+    lr_max: float = 5e-4
 
     profiles: ClassVar = {
         "smoke": dict(hands=64, signers=4, test_hands=24, test_signers=2, epochs=1, batch_size=32),

@@ -45,11 +45,14 @@ class SmallEncoder(nn.Module):
 def library_encoder(name: str, *, imagenet: bool = False) -> HandEncoder:
     """Return an encoder of torchvision by name, untrained, or with ImageNet's weights, which are downloaded.
 
-    ResNet-50 gives 2,048 features, DenseNet-121 1,024, Inception-v3 2,048 without its side classifier.
+    ResNet-50 gives 2,048 features, DenseNet-121 1,024, Inception-v3 2,048 without its side classifier. Untrained,
+    each block of ResNet-50 starts as its skip alone: with small batches it hardly learns otherwise.
     """
     models = import_torchvision().models
     if name == "resnet50":
-        backbone = models.resnet50(weights="IMAGENET1K_V1" if imagenet else None)
+        backbone = models.resnet50(
+            weights="IMAGENET1K_V1" if imagenet else None, zero_init_residual=not imagenet
+        )
         num_features, backbone.fc = backbone.fc.in_features, nn.Identity()
         return HandEncoder(backbone, num_features)
     if name == "densenet121":
