@@ -12,6 +12,7 @@ from thesislib.config import ConfigError
 from thesislib.datasets.letter_images import LetterImages
 from thesislib.datasets.sources import DataError
 from thesislib.evaluation.signers import Split
+from thesislib.results import RecordError
 
 STRANGERS = 7_000_000  # invented people who stand in for those of a real set
 
@@ -138,12 +139,28 @@ def test_a_record_is_shown_where_its_pictures_are_not(folders, monkeypatch, tmp_
     assert across_sets.data_sha256(config) is None and across_sets.run(config) == record
     with pytest.raises(DataError, match="thesis fetch lsa16"):
         across_sets.run(Config.profile("smoke", test="lsa16"))
+    file = letter_network.weights_path(letter_network.stored())
+    content = file.read_bytes()
+    try:
+        file.write_bytes(content + b" ")
+        with pytest.raises(RecordError, match="other networks"):
+            across_sets.run(config)
+    finally:
+        file.write_bytes(content)
+
+
+def test_a_set_is_read_once_where_it_is_measured(folders, monkeypatch):
+    read, load = [], LetterSet.load
+    monkeypatch.setattr(LetterSet, "load", lambda self: read.append(self.name) or load(self))
+    record = across_sets.run(Config.profile("smoke", test="massey", systems=("hog",)))
+    assert sorted(read) == [INVENTED, "massey"]
+    assert record["data"]["sets"]["massey"]["sha256"] == LetterSet("massey").sha256()
 
 
 def test_a_digest_names_every_set_and_every_file_of_weights():
     people = LetterSet(INVENTED, signers=range(3), frames=2)
     found = {
-        letter_sets.digest(sets, weights)
+        letter_sets.digest([part.sha256() for part in sets], weights)
         for sets, weights in (
             ([people], {"a": "1"}),
             ([people], {"a": "2"}),
@@ -153,3 +170,4 @@ def test_a_digest_names_every_set_and_every_file_of_weights():
         )
     }
     assert len(found) == 5 and None not in found
+    assert letter_sets.digest([people.sha256(), None], {"a": "1"}) is None

@@ -95,6 +95,14 @@ def test_a_set_that_is_not_here_is_said_before_anything_is_learned(
 def test_one_signer_is_said_before_anything_is_learned(letters_taught, drawn_letters, untrained, monkeypatch):
     monkeypatch.setattr(spelled_hands, "invented", lambda signers, **settings: drawn_letters([(1, 2)]))
     with pytest.raises(DataError, match="one signer"):
+        across_signers.run(Config.profile("smoke", frames=5))
+
+
+def test_a_seed_without_a_letter_network_is_said_before_anything_is_read_or_learned(
+    letters_taught, untrained, monkeypatch
+):
+    monkeypatch.setattr(across_signers, "letters_of", lambda config: pytest.fail("pictures were read"))
+    with pytest.raises(RecordError, match="thesis run letter_network --profile full -p seed 7"):
         across_signers.run(Config.profile("smoke", seed=7))
 
 
@@ -355,11 +363,21 @@ def test_confusions_add_up_to_the_accuracies(run):
     assert "image" not in arrays
 
 
+def test_the_page_s_seed_chooses_the_letter_network(run, letters_taught, monkeypatch):
+    config, record, _ = run
+    other = replace(letters_taught, seed=3)
+    letter_network.run(other)
+    again = across_signers.run(replace(config, seed=3, systems=("letters_together",), sweep_f=()))
+    assert letter_network.weights_path(other).name in again["data"]["weights"]
+    assert again["data"]["sha256"] != record["data"]["sha256"]
+
+
 def test_the_same_again_and_without_the_other_systems(run, letters_taught, monkeypatch, tmp_path):
     """Another build folder, so that all is trained anew: the numbers are the same, whoever else is asked."""
     config, record, _ = run
     monkeypatch.setattr(paths, "RUNS", tmp_path / "runs")
     monkeypatch.setattr(paths, "QUICK_RESULTS", tmp_path / "results")
+    letter_network.run(letters_taught)
     some = ("letters_together", "thesis")
     again = across_signers.run(Config(**config.as_dict() | {"systems": some}))
     assert across_signers.arrays_path(config).parent.is_relative_to(tmp_path)
@@ -386,11 +404,10 @@ def test_the_data_of_a_record_are_named_by_the_table_the_numbers_and_the_weights
         assert across_signers.data_sha256(Config(**config.as_dict() | change)) != sha256
     with monkeypatch.context() as patch:  # code is the source hash's part
         patch.setattr(results, "source_hash", lambda module: "0" * 16)
-        patch.setattr(letter_systems, "weights", lambda: record["data"]["weights"])
-        patch.setattr(across_signers, "weights", lambda: record["data"]["weights"])
+        patch.setattr(across_signers, "weights", lambda seed: record["data"]["weights"])
         assert across_signers.data_sha256(config) == sha256
     monkeypatch.setattr(hand_sets, "_table", lambda: b"another table")
-    monkeypatch.setattr(across_signers, "weights", lambda: record["data"]["weights"])
+    monkeypatch.setattr(across_signers, "weights", lambda seed: record["data"]["weights"])
     assert across_signers.data_sha256(config) != sha256
 
 
@@ -507,7 +524,7 @@ def test_a_folder_that_broke_is_said_even_where_its_record_is_stored(own_run, ow
     path.write_bytes(content[:40])
     try:
         with pytest.raises(DataError, match="no readable picture"):
-            across_signers.run(own(own_folder, seed=0 if stored else 1))
+            across_signers.run(own(own_folder, draws=2 if stored else 3))
     finally:
         path.write_bytes(content)
 

@@ -17,10 +17,14 @@ from thesislib.chapters.letter_systems import (
     features,
     learn,
     networks,
+    require_known,
+    same_weights,
     weights,
 )
+from thesislib.config import ConfigError
 from thesislib.evaluation.readers import READERS
 from thesislib.figures import signer_scores
+from thesislib.results import RecordError
 
 FEATURES = sorted({system.feature for system in SYSTEMS.values()})
 HEADS = sorted({system.head for system in SYSTEMS.values() if system.head})
@@ -28,7 +32,7 @@ HEADS = sorted({system.head for system in SYSTEMS.values() if system.head})
 
 @pytest.fixture(scope="module")
 def found(letters_taught):
-    return networks()
+    return networks(0)
 
 
 @pytest.fixture(scope="module")
@@ -126,16 +130,52 @@ def test_systems_of_a_set_s_own_keypoints_need_some(bars):
 
 
 def test_weights_are_named_with_their_checksums(letters_taught):
-    before = weights()
+    before = weights(0)
     path = letter_network.weights_path(letters_taught)
     content = path.read_bytes()
     try:
         path.write_bytes(content + b" ")
-        changed = weights()
+        changed = weights(0)
     finally:
         path.write_bytes(content)
-    assert weights() == before
+    assert weights(0) == before
     assert {name for name in before if before[name] != changed[name]} == {path.name}
+
+
+def test_each_seed_has_a_letter_network_of_its_own(letters_taught, found):
+    with pytest.raises(
+        RecordError, match="no letter network of seed 5 .*letter_network --profile full -p seed 5"
+    ):
+        networks(5)
+    with pytest.raises(RecordError, match="seed 5"):
+        weights(5)
+    letter_network.run(replace(letters_taught, seed=5))
+    first, fifth = weights(0), weights(5)
+    pose, letters = letter_network.pose_model.default_model().name, letter_network.weights_path
+    assert set(first) == {pose, letters(letters_taught).name}
+    assert set(fifth) == {pose, letters(replace(letters_taught, seed=5)).name} and first[pose] == fifth[pose]
+    one, other = (n.letters.state_dict() for n in (found, networks(5)))
+    assert any(not torch.equal(one[name], other[name]) for name in one)
+
+
+@pytest.mark.parametrize("change", ["weights", "name"])
+def test_a_record_of_other_networks_is_refused(letters_taught, change):
+    measured = weights(0)
+    record = {"config": {"seed": 0}, "data": {"name": "asl7", "weights": dict(measured)}}
+    assert same_weights(record) is record
+    (*_, last) = measured
+    checksum = record["data"]["weights"].pop(last)
+    record["data"]["weights"][last if change == "weights" else f"older-{last}"] = (
+        "0" * 64 if change == "weights" else checksum
+    )
+    with pytest.raises(RecordError, match="record of asl7 was measured with other networks"):
+        same_weights(record)
+
+
+def test_an_unknown_system_is_refused_by_name():
+    require_known(SYSTEMS)
+    with pytest.raises(ConfigError, match="Did you mean 'spatial_lda'"):
+        require_known(["pixels", "spatial_ldaa"])
 
 
 # Heads ----------------------------------------------------------------------------------------------

@@ -36,7 +36,7 @@ def test_nothing_makes_a_picture_more_like_itself(looked_inside):
 
 def test_a_step_along_the_gradient_raises_the_similarity_by_what_it_promises(looked_inside):
     _, image, gradient = looked_inside
-    network = networks().letters
+    network = networks(0).letters
 
     def similarity(pictures: np.ndarray) -> float:
         a, b = normalize(hand_features.spatial(network, np.stack([pictures, image[5]])))

@@ -123,6 +123,42 @@ def test_the_ends_of_a_curve_are_found_as_numbers():
     assert words.grown(curves, "training_signers", "spatial") == expected
 
 
+def test_people_pictures_and_occasions_are_told_in_one_paragraph():
+    at = {"mean": 0.5, "low": 0.4, "high": 0.6}
+    names = ("training_signers", "pictures_in_a_row", "pictures_on_occasions")
+    curves = {name: {"spatial_lda": {"1": at, str(most): at}} for most, name in enumerate(names, start=2)}
+    told = words.of_more_signers({"metrics": {"curves": curves}})
+    for most, before in ((2, "understood at"), (3, "in a row:"), (4, "occasions:")):
+        end = f"50.0 % [40.0, 60.0] with 1 and 50.0 % [40.0, 60.0] with {most}"
+        assert f"{before} {end}" in told
+
+
+def chosen_in(r: dict, by_signer: list[float], *, systems: int = 3) -> dict:
+    """The record, with what inner folds chose among so many systems."""
+    metric = {"by_signer": by_signer, "mean": sum(by_signer) / 3, "low": 0.1, "high": 0.9}
+    r["metrics"]["chosen_by_inner_folds"] = {
+        "signers": ["Anna", "Ben", "Cleo"],
+        "chosen": ["spatial", "letters_lda", "spatial"],
+        "inner": {str(n): [0.5, 0.5, 0.5] for n in range(systems)},
+        "zero_shot": {"top1_macro": metric},
+    }
+    return r
+
+
+def test_what_inner_folds_chose_is_said_and_has_a_row_where_a_record_has_it():
+    plain = record({"thesis": {"zero_shot": [0.5, 0.6, 0.7]}})
+    assert words.of_choice([plain]) == "" and signer_scores.chosen([plain]) is None
+    assert words.sets_side_by_side({"asl7": [plain]}, ("thesis",)).loc[words.CHOSEN, "asl7"] == "–"
+    full = chosen_in(record({"thesis": {"zero_shot": [0.5, 0.6, 0.7]}}), [0.3, 0.6, 0.9])
+    fewer = chosen_in(record({"thesis": {"zero_shot": [0.5, 0.6, 0.7]}}, seed=1), [0.0, 0.0, 0.0], systems=2)
+    said = words.of_choice([plain, fewer, full])
+    spatial, letters = (signer_scores.system_name(name) for name in ("spatial", "letters_lda"))
+    assert f"*{spatial}* (2), *{letters}* (1)" in said and "60.0 % [10.0, 90.0]" in said and "of 3 " in said
+    table = words.sets_side_by_side({"asl7": [fewer, full]}, ("thesis",))
+    assert table.loc[words.CHOSEN, "asl7"] == "60.0 [10.0, 90.0]"
+    assert signer_scores.chosen([full]).by_signer == {"Anna": 30.0, "Ben": 60.0, "Cleo": 90.0}
+
+
 def test_the_rows_of_the_ladders_are_systems_of_the_chapter():
     from thesislib.chapters.letter_systems import SYSTEMS
 

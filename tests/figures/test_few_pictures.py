@@ -6,7 +6,7 @@ import pytest
 from thesislib.chapters import few_pictures as chapter
 from thesislib.chapters import head_conditions
 from thesislib.figures import few_pictures
-from thesislib.figures.few_pictures import CONDITIONS, PANELS, curves, falls, flat, histories
+from thesislib.figures.few_pictures import CONDITIONS, PANELS, falls, flat, histories, told
 
 EPOCHS, TRAIN = 4, 960
 FALL = {name: 2 * place + 0.3 for place, name in enumerate(chapter.CONDITIONS)}  # percent: 0.3, 2.3, 4.3, ...
@@ -33,7 +33,8 @@ def record(names=tuple(CONDITIONS)) -> dict:
         rows[name] = {"changed": {}, "seeds": seeds}
     fifty = {"pictures": 50, "top1": 0.94, "loss": 0.335, "guessing_loss": 1.34}
     by_heart = {"0": {loss: fifty for loss in head_conditions.LOSSES}}
-    return {"metrics": {"train_images": TRAIN, "chance": 1 / 30, "rows": rows, "by_heart": by_heart}}
+    counts = {"images": 1200, "train_images": TRAIN, "letters": [str(n) for n in range(30)], "chance": 1 / 30}
+    return {"metrics": counts | {"rows": rows, "by_heart": by_heart}}
 
 
 def test_every_condition_and_loss_has_a_name_and_a_place():
@@ -78,7 +79,6 @@ def test_a_smaller_record_has_fewer_panels():
     small = record(("usual", "dropout_75"))
     assert [axes.get_title() for axes in histories(small).axes] == ["dropout", ""]
     assert len(few_pictures.conditions(small)) == 2
-    assert curves(small).axes
 
 
 def test_tables_say_what_the_record_holds():
@@ -102,3 +102,12 @@ def test_what_keeps_both_losses_flat_is_named_and_the_control_is_not():
         for seed in row["seeds"]:
             seed["pairwise"]["test_loss"][-1] = 0.0
     assert few_pictures.stopped(found) == "none of them"
+
+
+def test_the_paragraph_says_whether_the_few_pictures_explain_anything():
+    found = record()
+    assert "Trained on 960 of 1,200 pictures" in told(found) and "names 25.0 % of 30 letters" in told(found)
+    assert few_pictures.stopped(found) in told(found) and "do not explain" in told(found)
+    for seed in found["metrics"]["rows"]["usual"]["seeds"]:
+        seed["pairwise"]["top1"] = 1.5 / 30
+    assert "names 5.0 %" in told(found) and "do not explain" not in told(found)

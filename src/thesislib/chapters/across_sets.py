@@ -6,6 +6,7 @@ from, no photograph of anybody has taught a letter: the strictest test of all.
 """
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -13,11 +14,18 @@ from typing import Any, ClassVar
 import numpy as np
 from tqdm.auto import tqdm
 
-from thesislib import paths, results, runtime
+from thesislib import results, runtime
 from thesislib.chapters import letter_sets
-from thesislib.chapters.letter_answers import Answers, described, reader_maker, summary
+from thesislib.chapters.letter_answers import Answers, described, reader_maker, run_folder, summary
 from thesislib.chapters.letter_sets import FIRST_SIGNER, LetterSet, common_letters, joined, with_letters
-from thesislib.chapters.letter_systems import SYSTEMS, can_read, networks, weights
+from thesislib.chapters.letter_systems import (
+    SYSTEMS,
+    can_read,
+    networks,
+    require_known,
+    same_weights,
+    weights,
+)
 from thesislib.config import ConfigError, ExperimentConfig, unknown
 from thesislib.datasets.letter_images import LetterImages
 from thesislib.evaluation.signers import Split, require_strangers
@@ -57,9 +65,7 @@ class Config(ExperimentConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in self.systems:
-            if name not in SYSTEMS:
-                raise ConfigError(unknown("system", name, SYSTEMS))
+        require_known(self.systems)
         for name in (*self.train, self.test):
             if name not in letter_sets.NAMES:
                 raise ConfigError(unknown("set of letters", name, letter_sets.NAMES))
@@ -73,9 +79,10 @@ class Config(ExperimentConfig):
 
 def run(config: Config) -> dict[str, Any]:
     """Return the record of this configuration, measured now unless it is stored; see `results.cached`."""
-    return results.cached(
+    record = results.cached(
         record_path(config), config, __name__, lambda: _measure(config), lambda: data_sha256(config)
     )
+    return same_weights(record)
 
 
 def record_path(config: Config) -> Path:
@@ -98,9 +105,13 @@ def sets_of(config: Config) -> dict[str, LetterSet]:
     }
 
 
-def data_sha256(config: Config) -> str | None:
-    """Return the digest of all pictures and the networks' weights, None where a set is not here."""
-    return letter_sets.digest(list(sets_of(config).values()), weights())
+def data_sha256(config: Config, loaded: Mapping[str, LetterImages] | None = None) -> str | None:
+    """Return the digest of all pictures and the networks' weights, None where a set is not here.
+
+    Sets that are ``loaded``, by name, are not read again.
+    """
+    pictures = [part.sha256((loaded or {}).get(name)) for name, part in sets_of(config).items()]
+    return letter_sets.digest(pictures, weights(config.seed))
 
 
 def most_frequent(data: LetterImages, split: Split) -> np.ndarray:
@@ -111,8 +122,9 @@ def most_frequent(data: LetterImages, split: Split) -> np.ndarray:
 
 def _measure(config: Config) -> dict[str, Any]:
     start, environment = time.perf_counter(), runtime.fingerprint()
+    found = networks(config.seed)
     loaded = {name: part.load() for name, part in sets_of(config).items()}
-    letters, found, sha256 = common_letters(loaded), networks(), data_sha256(config)
+    letters, sha256 = common_letters(loaded), data_sha256(config, loaded)
     parts = {name: with_letters(part, letters) for name, part in loaded.items()}
     data = joined(parts)
     first = len(data) - len(parts[config.test])  # row of the set that is read
@@ -141,7 +153,7 @@ def _measure(config: Config) -> dict[str, Any]:
         found,
         views=config.head_views,
         epochs=config.head_epochs,
-        folder=paths.RUNS / EXPERIMENT / _folder_name(config, sha256),
+        folder=run_folder(record_path(config), __name__, sha256),
         seed=config.seed,
         teaching=first,
     )
@@ -167,13 +179,9 @@ def _measure(config: Config) -> dict[str, Any]:
     )
 
 
-def _folder_name(config: Config, sha256: str) -> str:
-    return f"{record_path(config).stem}-{results.source_hash(__name__)[:8]}-{sha256[:8]}"
-
-
 def _data_entry(config: Config, loaded: dict[str, LetterImages], sha256: str) -> dict[str, Any]:
     of = {
-        name: part.entry(part.sha256() if part.is_invented else loaded[name].sha256, loaded[name].source)
+        name: part.entry(part.sha256(loaded[name]), loaded[name].source)
         for name, part in sets_of(config).items()
     }
     return {
@@ -184,5 +192,5 @@ def _data_entry(config: Config, loaded: dict[str, LetterImages], sha256: str) ->
         "licence": "; ".join(f"{name}: {entry['licence']}" for name, entry in of.items()),
         "credit": "; ".join(entry["credit"] for entry in of.values()),
         "sets": of,
-        "weights": weights(),
+        "weights": weights(config.seed),
     }

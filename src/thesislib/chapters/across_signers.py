@@ -13,8 +13,6 @@ here each reading is a protocol with a name of its own:
 """
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -23,18 +21,31 @@ import numpy as np
 from sklearn.decomposition import PCA
 from tqdm.auto import tqdm
 
-from thesislib import paths, results, runtime
+from thesislib import results, runtime
 from thesislib.chapters import letter_sets
 from thesislib.chapters.letter_answers import (
     Answers,
     Reader,
     confusion,
     described,
+    halves,
+    k_shot,
     reader_maker,
+    run_folder,
     summary,
+    zero_shot,
 )
+from thesislib.chapters.letter_choice import can_be_chosen, chosen_by_inner_folds
 from thesislib.chapters.letter_sets import FIRST_SIGNER, LetterSet
-from thesislib.chapters.letter_systems import SYSTEMS, THESIS, can_read, networks, weights
+from thesislib.chapters.letter_systems import (
+    SYSTEMS,
+    THESIS,
+    can_read,
+    networks,
+    require_known,
+    same_weights,
+    weights,
+)
 from thesislib.config import ConfigError, ExperimentConfig, unknown
 from thesislib.datasets.letter_images import LetterImages
 from thesislib.datasets.sources import DataError
@@ -75,16 +86,16 @@ class Config(ExperimentConfig):
     profiles: ClassVar = {
         "smoke": dict(signers=3, frames=4, systems=("pixels", "pooled", "thesis", "letters_together"))
         | dict(sweep_f=(4,), head_views=1, head_epochs=1, shots=(1,), draws=2, gap=1),
-        "quick": dict(head_views=2, head_epochs=8, draws=4, sweep_f=(4, 10, 32), shots=(1, 5))
+        "quick": dict(
+            signers=3, frames=12, head_views=2, head_epochs=8, draws=1, sweep_f=(4, 10), shots=(1, 5)
+        )
         | dict(systems=tuple(name for name in SYSTEMS if name not in LATER)),
         "full": {},
     }
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in self.systems:
-            if name not in SYSTEMS:
-                raise ConfigError(unknown("system", name, SYSTEMS))
+        require_known(self.systems)
         if self.dataset not in letter_sets.NAMES:
             raise ConfigError(unknown("set of letters", self.dataset, letter_sets.NAMES))
         least = dict(signers=2, frames=1, head_views=1, head_epochs=1, draws=1, gap=0)
@@ -99,9 +110,10 @@ class Config(ExperimentConfig):
 
 def run(config: Config) -> dict[str, Any]:
     """Return the record of this configuration, measured now unless it is stored; see `results.cached`."""
-    return results.cached(
+    record = results.cached(
         record_path(config), config, __name__, lambda: _measure(config), lambda: data_sha256(config)
     )
+    return same_weights(record)
 
 
 def record_path(config: Config) -> Path:
@@ -129,60 +141,12 @@ def letters_of(config: Config) -> LetterImages:
     return letter_set(config).load()
 
 
-def data_sha256(config: Config) -> str | None:
-    """Return the digest of the pictures and the networks' weights, None where the pictures are not here."""
-    return letter_sets.digest([letter_set(config)], weights())
+def data_sha256(config: Config, loaded: LetterImages | None = None) -> str | None:
+    """Return the digest of the pictures and the networks' weights, None where the pictures are not here.
 
-
-def zero_shot(reader: Reader) -> Iterator[Answers]:
-    """Yield the answers to each signer, of whom nothing is known."""
-    data = reader.data
-    for who in np.unique(data.signer):
-        split = protocols.zero_shot(data.signer, who)
-        x = reader.learned(split.train, f"without-{who}").x
-        yield Answers(who, split.test, reader.scores(x, split), 0.0)
-
-
-def k_shot(reader: Reader, shots: int, *, draws: int, gap: int, joined: bool = False) -> Iterator[Answers]:
-    """Yield the answers to each signer of whom a few pictures are known, draw by draw.
-
-    Prototypes are the new signer's pictures alone or, ``joined``, the other signers' as well. Signers with too
-    few pictures of a letter are left out.
+    Pictures that are ``loaded`` are not read again.
     """
-    data = reader.data
-    arrays = (data.letter, data.signer, data.clip, data.frame)
-    for who in np.unique(data.signer):
-        others = protocols.zero_shot(data.signer, who).train
-        x = None
-        for draw in range(draws):
-            try:
-                split = protocols.k_shot(*arrays, who, shots, gap=gap, seed=draw)
-            except ValueError:
-                break
-            if x is None:
-                x = reader.learned(others, f"without-{who}").x
-            share = len(split.train) / (data.signer == who).sum()
-            if joined:
-                split = protocols.Split(np.concatenate([others, split.train]), split.test)
-            yield Answers(who, split.test, reader.scores(x, split), share)
-
-
-def halves(reader: Reader, split_of: Callable[[int], protocols.Split], what: str) -> Iterator[Answers]:
-    """Yield the answers to each signer about half of their pictures, learned from the other half of everybody's.
-
-    Signers with too few pictures of a letter to halve are left out.
-    """
-    splits = {}
-    for who in np.unique(reader.data.signer):
-        with suppress(ValueError):  # a letter with a single picture, or none left beyond the gap
-            splits[who] = split_of(who)
-    if not splits:
-        return
-    train = np.concatenate([split.train for split in splits.values()])
-    x = reader.learned(train, what).x
-    for who, split in splits.items():
-        share = len(split.train) / (reader.data.signer == who).sum()
-        yield Answers(who, split.test, reader.scores(x, protocols.Split(train, split.test)), share)
+    return letter_sets.digest([letter_set(config).sha256(loaded)], weights(config.seed))
 
 
 def every_protocol(reader: Reader, config: Config) -> dict[str, list[Answers]]:
@@ -208,14 +172,11 @@ def every_protocol(reader: Reader, config: Config) -> dict[str, list[Answers]]:
 
 def _measure(config: Config) -> dict[str, Any]:
     start, environment = time.perf_counter(), runtime.fingerprint()
-    data, found, sha256 = letters_of(config), networks(), data_sha256(config)
+    found, data = networks(config.seed), letters_of(config)
+    sha256 = data_sha256(config, data)
     if len(np.unique(data.signer)) < 2:
         raise DataError(f"{data.source} has one signer; across signers takes two at least")
-    folder = (
-        paths.RUNS
-        / EXPERIMENT
-        / f"{record_path(config).stem}-{results.source_hash(__name__)[:8]}-{sha256[:8]}"
-    )
+    folder = run_folder(record_path(config), __name__, sha256)
     systems = {name: SYSTEMS[name] for name in config.systems if can_read(SYSTEMS[name], data)}
     sweep = {f"thesis_f{f}": replace(THESIS, f=f) for f in config.sweep_f}
     reader = reader_maker(
@@ -231,8 +192,11 @@ def _measure(config: Config) -> dict[str, Any]:
         "systems": {},
     }
     arrays = {name: getattr(data, name) for name in ("letter", "signer", "clip", "frame")}
+    readers, strangers = {}, {}  # of the systems that can be chosen
     for name, system in tqdm(systems.items(), desc="systems", unit=" systems"):
         answers = every_protocol(reader(name, system), config)
+        if can_be_chosen(system):
+            readers[name], strangers[name] = reader(name, system), answers["zero_shot"]
         metrics["systems"][name] = {
             protocol: summary(given, data, config.seed) for protocol, given in answers.items()
         }
@@ -242,13 +206,14 @@ def _measure(config: Config) -> dict[str, Any]:
                 f"confusion_{name}_{protocol}": confusion(given, data) for protocol, given in answers.items()
             }
             first = answers["zero_shot"][0]
-            train = np.setdiff1d(np.arange(len(data)), first.test)
+            train = protocols.zero_shot(data.signer, first.signer).train
             learned = reader(name, system).learned(train, f"without-{first.signer}")
             arrays[f"embedding_{name}"] = _shortened(learned.x)
             if learned.history:
                 metrics["history"] = {
                     key: [row[key] for row in learned.history] for key in learned.history[0]
                 }
+    metrics["chosen_by_inner_folds"] = chosen_by_inner_folds(readers, strangers, config.seed)
     metrics["not_possible"] = sorted(set(_asked(config)) - set(metrics["protocols"]))
     metrics["sweep"] = {}
     for name, system in tqdm(sweep.items(), desc="sizes of the embedding", unit=" sizes"):
@@ -263,7 +228,7 @@ def _measure(config: Config) -> dict[str, Any]:
         EXPERIMENT,
         config,
         module=__name__,
-        data=letter_set(config).entry(sha256, data.source) | {"weights": weights()},
+        data=letter_set(config).entry(sha256, data.source) | {"weights": weights(config.seed)},
         split={"left_out": [[data.signers[who]] for who in np.unique(data.signer)]},
         metrics=metrics,
         published=_answers_to_printed(metrics) if config.dataset == "asl7" and not config.data_folder else {},

@@ -1,12 +1,14 @@
 """A system at work on a set of letters: what it learns, what it answers about whom, and how right that is."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from thesislib import paths, results
 from thesislib.chapters.letter_heads import feature_views
 from thesislib.chapters.letter_systems import Learned, Networks, System, feature_of_pictures, features, learn
 from thesislib.datasets.letter_images import LetterImages
@@ -35,9 +37,7 @@ class Reader:
     system: System
     data: LetterImages
     x: np.ndarray  # [N, D]
-    views: (
-        np.ndarray
-    )  # [V, M, D], of augmented copies of the first M pictures, among which are all that teach
+    views: np.ndarray  # [V, M, D], of augmented copies of the first M pictures; all that teach are among them
     epochs: int
     folder: Path
     seed: int
@@ -62,6 +62,12 @@ class Reader:
         read = READERS[self.system.reader]
         letter = self.data.letter[split.train]
         return read(x[split.train], letter, x[split.test], len(self.data.letters))
+
+
+def run_folder(record: Path, module: str, sha256: str) -> Path:
+    """Return where the heads of a run are kept: by its record's path, its code and its data."""
+    name = f"{record.stem}-{results.source_hash(module)[:8]}-{sha256[:8]}"
+    return paths.RUNS / record.parent.name / name
 
 
 def reader_maker(
@@ -93,6 +99,57 @@ def reader_maker(
         return Reader(name, system, data, x[feature], seen, epochs, folder, seed)
 
     return reader
+
+
+def zero_shot(reader: Reader) -> Iterator[Answers]:
+    """Yield the answers to each signer, of whom nothing is known."""
+    data = reader.data
+    for who in np.unique(data.signer):
+        split = protocols.zero_shot(data.signer, who)
+        x = reader.learned(split.train, f"without-{who}").x
+        yield Answers(who, split.test, reader.scores(x, split), 0.0)
+
+
+def k_shot(reader: Reader, shots: int, *, draws: int, gap: int, joined: bool = False) -> Iterator[Answers]:
+    """Yield the answers to each signer of whom a few pictures are known, draw by draw.
+
+    Prototypes are the new signer's pictures alone or, ``joined``, the other signers' as well. Signers with too
+    few pictures of a letter are left out.
+    """
+    data = reader.data
+    arrays = (data.letter, data.signer, data.clip, data.frame)
+    for who in np.unique(data.signer):
+        others = protocols.zero_shot(data.signer, who).train
+        x = None
+        for draw in range(draws):
+            try:
+                split = protocols.k_shot(*arrays, who, shots, gap=gap, seed=draw)
+            except ValueError:
+                break
+            if x is None:
+                x = reader.learned(others, f"without-{who}").x
+            share = len(split.train) / (data.signer == who).sum()
+            if joined:
+                split = protocols.Split(np.concatenate([others, split.train]), split.test)
+            yield Answers(who, split.test, reader.scores(x, split), share)
+
+
+def halves(reader: Reader, split_of: Callable[[int], protocols.Split], what: str) -> Iterator[Answers]:
+    """Yield the answers to each signer about half of their pictures, learned from the other half of everybody's.
+
+    Signers with too few pictures of a letter to halve are left out.
+    """
+    splits = {}
+    for who in np.unique(reader.data.signer):
+        with suppress(ValueError):  # a letter with a single picture, or none left beyond the gap
+            splits[who] = split_of(who)
+    if not splits:
+        return
+    train = np.concatenate([split.train for split in splits.values()])
+    x = reader.learned(train, what).x
+    for who, split in splits.items():
+        share = len(split.train) / (reader.data.signer == who).sum()
+        yield Answers(who, split.test, reader.scores(x, protocols.Split(train, split.test)), share)
 
 
 def summary(answers: list[Answers], data: LetterImages, seed: int) -> dict[str, Any]:

@@ -51,16 +51,17 @@ class LetterSet:
             return replace(drawn, keypoints=np.full_like(drawn.keypoints, np.nan))
         return fingerspelling.load(self.name, paths.raw_data(), size=self.size)
 
-    def sha256(self) -> str | None:
+    def sha256(self, loaded: LetterImages | None = None) -> str | None:
         """Return the digest of the pictures, None where they are not here; DataError for a broken folder of yours.
 
-        Invented pictures are named by the tables and numbers that draw them, so nothing is rendered.
+        Invented pictures are named by the tables and numbers that draw them, so nothing is rendered; others that
+        are ``loaded`` are not read again.
         """
         if self.is_invented:
             numbers = (self.signers.start, len(self.signers), self.clips, self.frames, self.size)
             return hashlib.sha256(repr((hand_sets.digest(), *numbers)).encode()).hexdigest()
         try:
-            return self.load().sha256
+            return (loaded or self.load()).sha256
         except DataError:
             if self.folder:  # what is wrong with it counts for more than a record of how it was
                 raise
@@ -78,12 +79,11 @@ class LetterSet:
         return entry | {"title": source.title, "licence": source.licence, "credit": source.credit}
 
 
-def digest(sets: Sequence[LetterSet], weights: Mapping[str, str]) -> str | None:
-    """Return one digest of several sets and of files of weights by name, None where a set is not here."""
-    pictures = [part.sha256() for part in sets]
+def digest(pictures: Sequence[str | None], weights: Mapping[str, str]) -> str | None:
+    """Return one digest of several sets' digests and of files of weights by name, None where a set is not here."""
     if None in pictures:
         return None
-    return hashlib.sha256(repr((pictures, sorted(weights.items()))).encode()).hexdigest()
+    return hashlib.sha256(repr((list(pictures), sorted(weights.items()))).encode()).hexdigest()
 
 
 def with_letters(data: LetterImages, letters: tuple[str, ...]) -> LetterImages:

@@ -5,7 +5,8 @@ network's features averaged over the picture, a dual-path head, and the nearest 
 """
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from thesislib import hand_features, heatmaps, pose_model, runtime
+from thesislib import hand_features, heatmaps, pose_model, results, runtime
 from thesislib.chapters import joint_choices, letter_network
 from thesislib.chapters.letter_heads import new_classifier, new_head, outputs, train_head
+from thesislib.config import ConfigError, unknown
 from thesislib.datasets.letter_images import LetterImages
 from thesislib.hand_features import Density, Feature
 from thesislib.losses.metric import metric_loss
@@ -97,18 +99,57 @@ class Networks:
     letters: nn.Module
 
 
-def networks() -> Networks:
-    """Return the committed networks: chapter 2's, and the one taught letters. ModelError, RecordError without."""
+def require_known(names: Iterable[str]) -> None:
+    """Raise ConfigError for a name that is no system's."""
+    for name in names:
+        if name not in SYSTEMS:
+            raise ConfigError(unknown("system", name, SYSTEMS))
+
+
+def letters_config(seed: int) -> letter_network.Config:
+    """Return the configuration of the committed letter network of a seed; RecordError says how to make it.
+
+    A run's seed names all that is random in it, and so the letter network too.
+    """
+    config = replace(letter_network.stored(), seed=seed)
+    if not letter_network.record_path(config).exists():
+        raise results.RecordError(
+            f"no letter network of seed {seed} is stored, and a run reads letters with that of its own seed; make "
+            f"it with `thesis run letter_network --profile full -p seed {seed}`"
+        )
+    return config
+
+
+def networks(seed: int) -> Networks:
+    """Return the committed networks: chapter 2's, and the one taught letters with this seed.
+
+    Raises ModelError and RecordError where they are not stored.
+    """
     model = pose_model.load(pose_model.default_model())
     density = heatmaps.spatial_softmax if joint_choices.spatial(model.config) else torch.sigmoid
-    letters = letter_network.load(letter_network.stored())
+    letters = letter_network.load(letters_config(seed))
     return Networks(model.network.to(runtime.best_device()), density, letters)
 
 
-def weights() -> dict[str, str]:
+def weights(seed: int) -> dict[str, str]:
     """Return the name of each committed file of weights that `networks` reads, with its sha256."""
-    files = (pose_model.default_model(), letter_network.weights_path(letter_network.stored()))
+    files = (pose_model.default_model(), letter_network.weights_path(letters_config(seed)))
     return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+
+
+def same_weights(record: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a record; RecordError where it was measured with other networks than are here now.
+
+    `results.cached` compares pictures and networks together, which it cannot where the pictures are not here.
+    """
+    measured, now = record["data"]["weights"], weights(record["config"]["seed"])
+    if measured != now:
+        raise results.RecordError(
+            f"the record of {record['data']['name']} was measured with other networks ({', '.join(measured)}) than "
+            f"are here now ({', '.join(now)}), or with other weights under the same name; run it again where the "
+            "pictures are, or restore the weights"
+        )
+    return record
 
 
 def feature_of_pictures(name: str, found: Networks) -> Feature:

@@ -29,11 +29,14 @@ def gradients(config: across_signers.Config) -> tuple[np.ndarray, dict[str, np.n
     """
     invented = replace(config, dataset=letter_sets.INVENTED, data_folder="")
     chosen, device = across_signers.letter_set(invented), runtime.best_device()
-    data, found = chosen.load(), networks()
+    data, found = chosen.load(), networks(config.seed)
     train = zero_shot(data.signer, 0).train
     x = features(THESIS.feature, data, found)
     head = new_head(x.shape[1], THESIS.f, seed=config.seed, depth=THESIS.depth)
-    names = (results.source_hash(__name__)[:8], letter_sets.digest([chosen], weights())[:8])
+    names = (
+        results.source_hash(__name__)[:8],
+        letter_sets.digest([chosen.sha256()], weights(config.seed))[:8],
+    )
     folder = paths.RUNS / "letters_inside" / f"{invented.digest()}-{'-'.join(names)}"
     options = dict(epochs=config.head_epochs, folder=folder, seed=config.seed)
     train_head(x[None, train], data.letter[train], head, PairwiseCosineLoss(), **options)

@@ -15,12 +15,12 @@ from typing import Any, ClassVar
 import numpy as np
 from tqdm.auto import tqdm
 
-from thesislib import paths, results, runtime
+from thesislib import results, runtime
 from thesislib.chapters import hand_sets, letter_sets
-from thesislib.chapters.letter_answers import Reader, reader_maker
+from thesislib.chapters.letter_answers import Reader, reader_maker, run_folder
 from thesislib.chapters.letter_sets import INVENTED, LetterSet, joined
-from thesislib.chapters.letter_systems import SYSTEMS, networks, weights
-from thesislib.config import ConfigError, ExperimentConfig, unknown
+from thesislib.chapters.letter_systems import SYSTEMS, networks, require_known, weights
+from thesislib.config import ConfigError, ExperimentConfig
 from thesislib.evaluation.signers import Split, accuracy, require_strangers
 
 EXPERIMENT = "more_signers"
@@ -57,9 +57,7 @@ class Config(ExperimentConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in self.systems:
-            if name not in SYSTEMS:
-                raise ConfigError(unknown("system", name, SYSTEMS))
+        require_known(self.systems)
         for name in ("training_signers", "frames", "test_signers", "pictures", "few", "draws"):
             value = getattr(self, name)
             if np.size(value) == 0 or np.min(value) < 1:
@@ -103,7 +101,7 @@ def sets_of(config: Config) -> dict[str, LetterSet]:
 
 def data_sha256(config: Config) -> str:
     """Return the digest of the pictures, by the tables and numbers that draw them, and the networks' weights."""
-    return letter_sets.digest(list(sets_of(config).values()), weights())
+    return letter_sets.digest([part.sha256() for part in sets_of(config).values()], weights(config.seed))
 
 
 @dataclass(frozen=True)
@@ -180,7 +178,7 @@ def over_draws_and_signers(values: np.ndarray, seed: int) -> dict[str, Any]:
 
 def _measure(config: Config) -> dict[str, Any]:
     start, environment = time.perf_counter(), runtime.fingerprint()
-    found, sha256 = networks(), data_sha256(config)
+    found, sha256 = networks(config.seed), data_sha256(config)
     sets = {name: part.load() for name, part in sets_of(config).items()}
     data = joined(sets)
     ends = np.cumsum([len(part) for part in sets.values()])
@@ -194,9 +192,7 @@ def _measure(config: Config) -> dict[str, Any]:
         found,
         views=config.head_views,
         epochs=config.head_epochs,
-        folder=paths.RUNS
-        / EXPERIMENT
-        / f"{record_path(config).stem}-{results.source_hash(__name__)[:8]}-{sha256[:8]}",
+        folder=run_folder(record_path(config), __name__, sha256),
         seed=config.seed,
         teaching=int(rows["test"][0]),
     )
@@ -220,7 +216,9 @@ def _measure(config: Config) -> dict[str, Any]:
         EXPERIMENT,
         config,
         module=__name__,
-        data=hand_sets.data_entry(sha256, "letters spelled by invented signers", weights=weights()),
+        data=hand_sets.data_entry(
+            sha256, "letters spelled by invented signers", weights=weights(config.seed)
+        ),
         split={
             name: {"signers": [part.signers.start, part.signers.stop], "hands": len(rows[name])}
             for name, part in sets_of(config).items()

@@ -3,9 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
-from thesislib.figures.letters import shares, top_pairs
+from thesislib import published
 from thesislib.figures.signer_scores import (
     THESIS,
     TOP2,
@@ -30,30 +28,32 @@ BASELINES = ("pixels", "hog", "mediapipe", "cross_entropy")
 STRANGERS, HALVES, LEAKY = "zero_shot", "same_signer", "random_split"
 
 
-def numbers(
-    records: Records,
-    best: str,
-    *,
-    baselines: Sequence[str] = BASELINES,
-    confusion: np.ndarray | None = None,
-    prefix: str = "",
-) -> dict[str, Any]:
+PRINTED = {
+    "printed_unseen": "ignatiev2019_asl_unseen",
+    "printed_unseen_f10": "ignatiev2019_asl_unseen_f10_top1",
+    "printed_same": "ignatiev2019_asl_same_signers",
+    "printed_share": "ignatiev2019_rwth_prototype_share",
+}
+
+
+def printed() -> dict[str, str]:
+    """Return what sentences quote of the thesis, as printed there."""
+    return {name: published.by_key(key).printed for name, key in PRINTED.items()}
+
+
+def numbers(records: Records, best: str) -> dict[str, Any]:
     """Return what sentences quote of one data set, its seeds pooled: percent, points and counts.
 
     ``best``: the system that was chosen before these people were tested. It and the thesis's are called so, under
-    every protocol; ``baselines`` have their own names, under the protocols of the goals. What a record lacks is
-    left out. ``confusion``: counts [C, C] of whichever system the page shows. ``prefix`` goes before every name,
-    so that one page can quote several sets.
+    every protocol; baselines have their own names, under the protocols of the goals. What a record lacks is left
+    out.
     """
     main = {"thesis": THESIS, "best": best}
-    quoted = main | {name: name for name in baselines}
+    quoted = main | {name: name for name in BASELINES}
     found = of_the_set(records) | of_systems(records, main, protocols_of(records))
     found |= of_systems(records, quoted, list(GOALS)) | of_gains(records, quoted)
     found |= of_shots(records, main) | of_flattery(records, main) | of_signers(records, main)
-    found |= of_goals(records, best) | {"best_name": system_name(best)}
-    if confusion is not None:
-        found |= of_confusion(confusion, letters_of(records))
-    return {f"{prefix}{name}": value for name, value in found.items()}
+    return found | of_goals(records, best) | {"best_name": system_name(best)}
 
 
 def of_the_set(records: Records) -> dict[str, Any]:
@@ -145,19 +145,6 @@ def of_signers(records: Records, quoted: Mapping[str, str]) -> dict[str, Any]:
         for end, pick in (("easiest", max), ("hardest", min)):
             who = pick(by_signer, key=by_signer.__getitem__)
             found[f"{role}_{end}_signer"], found[f"{role}_{end}_signer_{STRANGERS}"] = who, by_signer[who]
-    return found
-
-
-def of_confusion(counts: np.ndarray, letters: Sequence[str]) -> dict[str, Any]:
-    """Return the most confused pair with what the thesis prints of it, and the easiest and hardest letter."""
-    found: dict[str, Any] = {}
-    for pair in top_pairs(counts, letters, 1):
-        found = {"pair_true": pair.true, "pair_read_as": pair.read_as, "pair_share": pair.percent}
-        found["pair_printed"] = pair.printed_text
-    right = 100 * np.diag(shares(counts))
-    asked = np.flatnonzero(counts.sum(axis=1))
-    for end, row in (("easiest", asked[right[asked].argmax()]), ("hardest", asked[right[asked].argmin()])):
-        found[f"{end}_letter"], found[f"{end}_letter_share"] = letters[row], float(right[row])
     return found
 
 

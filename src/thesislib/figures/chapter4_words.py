@@ -1,5 +1,6 @@
 """The words of chapter 4 that a number decides: who gains on whom, what was reached, what is not stored yet."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,6 +11,8 @@ from thesislib.figures.chapter4_numbers import of_goals
 from thesislib.figures.signer_scores import (
     THESIS,
     Records,
+    choices,
+    chosen,
     difference,
     protocol_name,
     protocols_of,
@@ -19,6 +22,7 @@ from thesislib.figures.signer_scores import (
     systems_under,
 )
 
+CHOSEN = "chosen by inner folds"
 SHOTS = 5  # pictures a letter that sentences speak of, where they were measured
 # What is changed in the thesis's system, one thing at a time; signer_scores.rungs takes these.
 OTHER_LEARNING = {
@@ -111,6 +115,31 @@ def of_asl7(records: Records, best: str) -> str:
         f"{goals['goal_k_shot_s5']:.0f} % is {goals.get('verdict_joined_s5', goals['verdict_k_shot_s5'])}. "
         f"Against its own features the thesis's embedding {against(records, THESIS, 'pooled')}; without its "
         f"dropout, on standardised features, it {against(records, 'thesis_plain', 'pooled')}."
+        + of_choice(records)
+    )
+
+
+def of_choice(records: Records) -> str:
+    """Return the sentence on what inner folds choose for each person, with a space before it; '' without any."""
+    if not (found := choices(records)):
+        return ""
+    counts = Counter(system_name(name) for choice in found for name in choice["chosen"])
+    listed = ", ".join(f"*{name}* ({count})" for name, count in counts.most_common())
+    return (
+        f" No one row of a table need be picked by these people's own scores: if each is read by the system that "
+        f"reads the *others* best, of {len(found[0]['inner'])} that learn nothing here, that is {listed}, and they "
+        f"are read at {chosen(records).said}."
+    )
+
+
+def of_more_signers(record: Mapping[str, Any]) -> str:
+    """Return the paragraph on more people, more pictures in a row and more occasions."""
+    curves = record["metrics"]["curves"]
+    ends = {name: grown(curves, name, "spatial_lda") for name in curves}
+    return (
+        f"Read by shrunk LDA on spatial features, strangers are understood at {ends['training_signers']} people. "
+        f"A few people who give more pictures in a row: {ends['pictures_in_a_row']}; on different occasions: "
+        f"{ends['pictures_on_occasions']}."
     )
 
 
@@ -133,8 +162,7 @@ def reached(records: Records, system: str, protocol: str) -> str:
     """Return an accuracy with its interval in words, or that there is none."""
     if system not in systems_under(records, protocol):
         return "not measured here"
-    found = scores(records, system, protocol)
-    return f"{found.mean:.1f} % [{found.low:.1f}, {found.high:.1f}]"
+    return scores(records, system, protocol).said
 
 
 def against(
@@ -179,7 +207,9 @@ def sets_side_by_side(
     for name, records in sets.items():
         there = systems_under(records, protocol)
         cells = {s: scores(records, s, protocol).text if s in there else "–" for s in names}
+        picked = chosen(records) if protocol == "zero_shot" else None
         columns[name] = {system_name(s): text for s, text in cells.items()} | {
+            CHOSEN: picked.text if picked else "–",
             "guessing": f"{100 * records[0]['metrics']['chance']:.1f}",
             "signers": str(len(records[0]["metrics"]["signers"])),
             "seeds, at most": str(len(records)),

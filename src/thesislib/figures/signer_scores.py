@@ -76,6 +76,11 @@ class Scores:
         """The mean and its interval, as a table shows them."""
         return f"{self.mean:.1f} [{self.low:.1f}, {self.high:.1f}]"
 
+    @property
+    def said(self) -> str:
+        """The same, as a sentence says it."""
+        return f"{self.mean:.1f} % [{self.low:.1f}, {self.high:.1f}]"
+
 
 def scores(records: Records, system: str, protocol: str, metric: str = TOP1) -> Scores:
     """Return a system's scores over the seeds that have it; KeyError where none of the records does."""
@@ -84,7 +89,24 @@ def scores(records: Records, system: str, protocol: str, metric: str = TOP1) -> 
     found = [value for value in stored if value is not None]
     if not found:
         raise KeyError(f"no record has {metric} of {system!r} under {protocol!r}")
-    asked = records[0]["metrics"]["protocols"][protocol]["signers"]
+    return _over_seeds(found, records[0]["metrics"]["protocols"][protocol]["signers"])
+
+
+def chosen(records: Records, metric: str = TOP1) -> Scores | None:
+    """Return the scores of strangers each read by the system that inner folds chose, None where none were run."""
+    found = [choice["zero_shot"][metric] for choice in choices(records)]
+    return _over_seeds(found, choices(records)[0]["signers"]) if found else None
+
+
+def choices(records: Records) -> list[Mapping[str, Any]]:
+    """Return what inner folds chose among most systems; seeds that measured fewer had less to choose from."""
+    every = [record["metrics"].get("chosen_by_inner_folds") for record in records]
+    found = [choice for choice in every if choice]
+    most = max((len(choice["inner"]) for choice in found), default=0)
+    return [choice for choice in found if len(choice["inner"]) == most]
+
+
+def _over_seeds(found: Sequence[Mapping[str, Any]], asked: Sequence[str]) -> Scores:
     means = 100 * np.mean([value["by_signer"] for value in found], axis=0)
     ends = {end: 100 * float(np.mean([value[end] for value in found])) for end in ("mean", "low", "high")}
     return Scores(dict(zip(asked, means.tolist(), strict=True)), **ends, seeds=len(found))
