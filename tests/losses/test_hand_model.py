@@ -79,10 +79,9 @@ def some_labels(batch: int = B, seed: int = 2) -> HandLabels:
 
 
 def disc_labels() -> HandLabels:
-    """Labels whose silhouettes are a disc, unknown of hand 2."""
-    rows = torch.arange(48) + 0.5
-    disc = (rows[:, None] - 24) ** 2 + (rows - 20) ** 2 < 15**2
-    mask = disc.expand(B, 48, 48).clone()
+    """Labels whose silhouettes are discs, each elsewhere, unknown of hand 2."""
+    rows, middles = torch.arange(48) + 0.5, torch.linspace(14, 30, B)[:, None, None]
+    mask = (rows[:, None] - 24) ** 2 + (rows - middles) ** 2 < 12**2
     mask[2] = False
     upright = torch.zeros(B, 21, 2)
     upright[:, 0] = torch.tensor([0.0, 0.9])  # the wrist, below the disc
@@ -278,8 +277,8 @@ def test_distances_and_outlines_of_a_square():
     columns = (torch.arange(64) + 0.5) / 32 - 1
     expected = (columns.abs() - 0.5).clamp(min=0)  # along a row through the middle
     torch.testing.assert_close(made.distance[0, 32].float(), expected, atol=2e-3, rtol=0)
-    farther = made.outline[0].abs().amax(dim=1)
-    torch.testing.assert_close(farther, torch.full_like(farther, 0.5 - 1 / 64))  # middles of the outermost pixels
+    farther = made.outline[0].abs().amax(dim=1)  # the middles of the outermost pixels
+    torch.testing.assert_close(farther, torch.full_like(farther, 0.5 - 1 / 64))
     assert len(made.outline[0].unique(dim=0)) == 124  # all of them
 
 
