@@ -81,7 +81,7 @@ def test_the_nearer_triangle_is_seen_whatever_the_order_of_faces():
     assert torch.equal(images[0], images[1]) and torch.equal(images[0], images[2])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(seed=st.integers(0, 10_000), resolution=st.integers(3, 40), snapped=st.booleans())
 def test_triangles_that_cover_the_picture_leave_no_hole_and_overlap_nowhere(seed, resolution, snapped):
     """A fan around any inner point tiles the square: every sample belongs to exactly one triangle.

@@ -77,8 +77,12 @@ def _split_line(split: Mapping[str, Any]) -> str:
     counts = [f"{len(v)} {k.replace('_', ' ')}" for k, v in split.items() if isinstance(v, list | tuple)]
     for part, numbers in split.items():
         if isinstance(numbers, Mapping):
-            first, end = numbers["signers"]
-            counts.append(f"{part} {numbers['hands']:,} hands by {end - first:,} signers")
+            if "subjects" in numbers:  # listed one by one
+                who = f"of {len(numbers['subjects']):,} people"
+            else:
+                first, end = numbers["signers"]
+                who = f"by {end - first:,} signers"
+            counts.append(f"{part} {numbers['hands']:,} hands {who}")
     return ", ".join([str(split["name"]), *counts] if "name" in split else counts)
 
 

@@ -112,7 +112,8 @@ def _parser() -> argparse.ArgumentParser:
         added.add_argument("--weights", type=Path, metavar="FILE", help=text)
 
     added = command("export", _export, "write a trained network as ONNX and safetensors, with a model card")
-    added.add_argument("network", choices=("pose",), help="which network: pose")
+    text = "pose: 21 joints; mesh: the hand model's parameters, of the stored run with all repairs"
+    added.add_argument("network", choices=("pose", "mesh"), help=text)
     weights(added)
     added.add_argument(
         "--out", type=Path, metavar="FOLDER", default=Path("build/export"), help="default: build/export"
@@ -127,7 +128,18 @@ def _parser() -> argparse.ArgumentParser:
     added.add_argument(
         "--out", type=Path, metavar="FOLDER", help="where to write; beside the picture if not given"
     )
+    text = "give a hand model's parameters and its mesh (OBJ) instead of the joints alone"
+    added.add_argument("--mesh", action="store_true", help=text)
+    added.add_argument("--left", action="store_true", help="with --mesh: it is a left hand")
     weights(added)
+
+    added = command(
+        "supervise", _supervise, "accept or reject detected joints of 11k Hands with one key each, in two passes"
+    )
+    text = "the folder with HandInfo.csv and Hands/; the folder of OpenPose's JSON files"
+    added.add_argument("folders", nargs=2, type=Path, metavar="FOLDER", help=text)
+    text = "where decisions are kept, and gone on with; decisions.jsonl in the second folder if not given"
+    added.add_argument("--decisions", type=Path, metavar="FILE", help=text)
     return parser
 
 
@@ -252,23 +264,40 @@ def _benchmark(options: argparse.Namespace) -> None:
 
 
 def _export(options: argparse.Namespace) -> None:
-    from thesislib import pose_model
+    from thesislib import hand_reader, pose_model
 
+    if options.network == "mesh":
+        if options.weights:
+            raise ConfigError("export mesh takes the stored run's weights; leave out --weights")
+        print(hand_reader.export(options.out))
+        return
     model = pose_model.load(options.weights or pose_model.default_model())
     for path in pose_model.export(model, options.out):
         print(path)
 
 
 def _predict(options: argparse.Namespace) -> None:
-    from thesislib import pose_model
+    from thesislib import hand_reader, pose_model
 
     places = {path: (options.out or path.parent) / path.stem for path in options.pictures}
     if len(set(places.values())) < len(places):
         raise ConfigError("two pictures have one name, and one's joints would replace the other's")
-    model = pose_model.load(options.weights or pose_model.default_model())
+    if options.left and not options.mesh:
+        raise ConfigError("--left goes with --mesh: the joints of left and right hands are found alike")
+    kind = hand_reader if options.mesh else pose_model
+    model = kind.load(options.weights or kind.default_model())
+    side = {"left": True} if options.left else {}
     for path, place in places.items():
-        for written in pose_model.predict_file(model, path, place.parent, options.box):
+        for written in kind.predict_file(model, path, place.parent, options.box, **side):
             print(written)
+
+
+def _supervise(options: argparse.Namespace) -> None:
+    from thesislib.supervision_terminal import supervise_folder
+
+    folder, detections = options.folders
+    for stage in supervise_folder(folder, detections, options.decisions or detections / "decisions.jsonl"):
+        print(f"{stage.name}: {stage.images:,} pictures")
 
 
 if __name__ == "__main__":
