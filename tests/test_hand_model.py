@@ -216,3 +216,6 @@ def test_a_model_moves_with_all_its_tensors(model):
     tensors = [name for name, part in vars(model).items() if torch.is_tensor(part)]
     assert len(tensors) == 8 and all(getattr(moved, name).device.type == "meta" for name in tensors)
     assert moved.parents == model.parents and moved.name == model.name
+    mesh = posed(moved, *(torch.zeros(2, size, device="meta") for size in (45, 10, 3)))
+    assert mesh.vertices.device.type == "meta"  # nothing on the way was made on the CPU
+    assert project(mesh.keypoints, mesh.keypoints[:, 0, :2], mesh.keypoints[:, 0, :1]).shape == (2, 21, 2)

@@ -91,6 +91,12 @@ def test_shape_numbers_are_the_best_ten(model):
     assert (ours.gather(1, ours.abs().argmax(dim=1, keepdim=True)) > 0).all()
 
 
+def test_at_rest_everybodys_bones_point_alike():
+    joints = mesh_hand.resting_joints(draw_anatomy(torch.arange(5)))[:, 1:].unflatten(1, (5, 4))
+    along = torch.nn.functional.normalize(joints.diff(dim=2), dim=-1)
+    torch.testing.assert_close(along, rest_hand()[1].frames[..., 1].expand(5, -1, -1, -1), atol=1e-5, rtol=0)
+
+
 def test_another_seed_asks_other_people():
     one, two = mesh_hand.scanned(2_000, 0), mesh_hand.scanned(2_000, 1)
     assert not set(one.tolist()) & set(two.tolist())
