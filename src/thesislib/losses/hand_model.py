@@ -90,8 +90,9 @@ def normalised(points: Tensor, size: int) -> Tensor:
 class HandModelLoss(nn.Module):
     """Loss of parameters [T, B, 61], one row of hands an iteration of the network, against HandLabels of B hands.
 
-    A weighted sum of terms, each the mean over all T iterations: Kanazawa et al. 2018 judge every estimate, and
-    Komorowicz 2018 does not say otherwise. The model, the parameters and the labels live on one device.
+    A weighted sum of terms, each the mean over all T iterations: Komorowicz 2018 does not say which estimates are
+    judged; the re-implementation named there (section 6.1) judges all, Kanazawa et al. 2018 the last alone. The
+    model, the parameters and the labels live on one device.
 
     ``fingertips`` counts the five tips as joints too; the thesis has 16 (section 6.2). ``metacarpal_certainty``
     replaces that of the thumb's first joint where it was found: it stands elsewhere in a model (section 6.2).
