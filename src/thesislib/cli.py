@@ -134,7 +134,9 @@ def _parser() -> argparse.ArgumentParser:
     weights(added)
 
     added = command(
-        "supervise", _supervise, "accept or reject detected joints of 11k Hands with one key each, in two passes"
+        "supervise",
+        _supervise,
+        "accept or reject detected joints of 11k Hands with one key each, in two passes",
     )
     text = "the folder with HandInfo.csv and Hands/; the folder of OpenPose's JSON files"
     added.add_argument("folders", nargs=2, type=Path, metavar="FOLDER", help=text)
