@@ -203,7 +203,10 @@ def test_configurations_show_seeds_and_dashes_where_the_thesis_has_nothing():
     table = hand_model_tables.configurations(SEVEN + REPAIRED)
     assert table.loc["ResNet-50, no shape loss", ("validation loss", "printed")] == "–"
     assert table.loc["DenseNet, frozen", ("pictures a second", "printed")] == "86"
-    assert table.loc["DenseNet, frozen", ("parameters, million", "here")] == "23.5"
+    assert table.loc["DenseNet, frozen", ("encoder, million parameters", "here")] == "23.5"
+    learned = [{"config": {"encoder": "densenet121"}, "metrics": {"parameters": 7_000_000}}]
+    sized = hand_model_tables.configurations(SEVEN + REPAIRED, learned)["encoder, million parameters", "here"]
+    assert sized["DenseNet, frozen"] == "7.0" and sized["ResNet-50, frozen"] == "23.5"
     small = table.loc["small network, pretrained"]
     assert small["training loss", "printed"] == "–" and small["seeds", "here"] == "3"
     one = hand_model_tables.configurations(SEVEN[:1])

@@ -56,17 +56,20 @@ def _protocol(record: Record, metric: str) -> str:
     return f"invented hands of {record['config']['size']} px, {which}; another scale of loss"
 
 
-def configurations(records: Records) -> pd.DataFrame:
+def configurations(records: Records, pretrained: Records = ()) -> pd.DataFrame:
     """Return one row a configuration: printed and measured losses, 2D error, how much was seen, size and speed.
 
     Mean and standard deviation over seeds where there are several. Printed images a second are iterations a second
-    times the batch, both of Table 6.2.
+    times the batch, both of Table 6.2. A frozen encoder is not part of what its run trains, so its size is in the
+    record of its pretraining.
     """
+    sizes = {record["config"]["encoder"]: record["metrics"]["parameters"] for record in pretrained}
     rows = {}
     for configuration, runs in by_configuration(records).items():
         there = {what: printed(configuration, what) for what in (*LOSSES, "parameters")}
         speed = printed_images_per_second(configuration)
-        parameters = runs[0]["metrics"]["parameters"]["encoder"] / 1e6
+        trained = runs[0]["metrics"]["parameters"]["encoder"]
+        parameters = sizes.get(runs[0]["config"]["encoder"], trained) / 1e6
         rows[configuration.title] = {
             ("training loss", "printed"): _cell(there["training_loss"]),
             ("training loss", "here"): spread(values(runs, "train_loss"), 2),
@@ -74,8 +77,8 @@ def configurations(records: Records) -> pd.DataFrame:
             ("validation loss", "here"): spread(values(runs, "validation_loss"), 2),
             ("2D joints, px at 224", "here"): _over_seeds(runs, "true_2d_px_at_224"),
             ("pictures seen", "here"): f"{max(values(runs, 'images_seen')):,.0f}",
-            ("parameters, million", "printed"): _cell(there["parameters"]),
-            ("parameters, million", "here"): f"{parameters:.1f}",
+            ("encoder, million parameters", "printed"): _cell(there["parameters"]),
+            ("encoder, million parameters", "here"): f"{parameters:.1f}",
             ("pictures a second", "printed"): "–" if speed is None else f"{speed:.0f}",
             ("pictures a second", "here"): spread(values(runs, "images_per_second"), 0),
             ("seeds", "here"): str(len(runs)),
