@@ -172,6 +172,12 @@ def test_repairs_are_grouped_with_their_own_unrepaired_run_first():
     assert [hand_model_scores.configuration_of(r[0]).encoder for r in groups.values()] == ["small"] * len(
         groups
     )
+    fewer = [r for r in REPAIRED if r["config"]["seed"] < 2 or not hand_model_scores.repairs_of(r)]
+    assert {len(runs) for runs in hand_model_scores.by_repair(fewer).values()} == {
+        2
+    }  # and all of them paired
+    with pytest.raises(ValueError, match="no seed"):
+        hand_model_scores.by_repair([*repaired((0,))[:1], *repaired((1,))[1:]])
     assert hand_model_scores.by_repair(SEVEN) == {}
     with pytest.raises(ValueError, match="without repairs"):
         hand_model_scores.by_repair(REPAIRED[3:])
@@ -380,6 +386,9 @@ def test_paragraphs_speak_of_what_is_stored_and_of_nothing_else():
     few = chapter5_words.of_configurations(seven((0,))[:2])
     assert "2 are stored, with one seed each; 5 are still to be run" in few and " last with" not in few
     repairs = chapter5_words.of_repairs(REPAIRED)
+    plain = [hand_model_scores.score([r], "joints_mm_aligned").mean for r in REPAIRED[:3]]
+    assert f"between {min(plain):.1f} and {max(plain):.1f} mm" in repairs and "the same 3 seeds" in repairs
+    assert "is not measured" in chapter5_words.of_repairs(repaired((0,)))
     assert repairs.count("\n- **") == 5
     assert "Of single repairs, *parameters of drawn hands* lowers the aligned error in space most." in repairs
     plain = [record(seed, **config) for config in ({}, {"fingertips": True}) for seed in (0, 1)]

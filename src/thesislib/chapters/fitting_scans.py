@@ -54,7 +54,7 @@ SHOWN = ("scan_mm", "joint_deg", "shape_sd")  # on the way
 class Config(ExperimentConfig):
     """People, scans of each, and what is fitted to them how.
 
-    ``thesis run fitting_scans --profile full`` takes a laptop's core about five minutes. The thesis prints no
+    ``thesis run fitting_scans --profile full`` takes a laptop's core about ten minutes. The thesis prints no
     number.
     """
 

@@ -13,10 +13,13 @@ from thesislib.figures.hand_model_scores import (
     by_configuration,
     by_repair,
     change,
+    configuration_of,
     counts,
     is_clear,
     is_together,
     repair_name,
+    repairs_of,
+    score,
 )
 from thesislib.published import by_key
 
@@ -129,8 +132,23 @@ def of_repairs(records: Records) -> str:
                 f"- **{repair_name(repairs)}**: the error in space, aligned, {aligned}; that of fingertips "
                 f"{tips}; twist {twist}; in the picture {picture}."
             )
-    lines += ["", _helping(groups)]
+    lines += ["", _helping(groups), "", _luck(records, groups)]
     return "\n".join(lines)
+
+
+def _luck(records: Records, groups: dict[tuple[str, ...], Records]) -> str:
+    """Return what another start of the training does to the unrepaired network, which brackets do not hold."""
+    count, which = len(groups[NO_REPAIR]), configuration_of(groups[NO_REPAIR][0])
+    text = f"All rows are means over the same {count} seeds. " if count > 1 else "All rows have one seed. "
+    plain = [r for r in records if configuration_of(r) == which and not repairs_of(r)]
+    if len(plain) < 2:
+        return text + "How much another start of the training would change is not measured."
+    means = sorted(score([run], "joints_mm_aligned").mean for run in plain)
+    return text + (
+        f"Brackets say how people differ, not what luck in training does: {len(plain)} seeds of the unrepaired "
+        f"network end between {means[0]:.1f} and {means[-1]:.1f} mm in space, aligned, and a change that is not "
+        "larger than that may be luck."
+    )
 
 
 def _helping(groups: dict[tuple[str, ...], Records]) -> str:

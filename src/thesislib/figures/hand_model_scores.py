@@ -141,8 +141,9 @@ def by_configuration(records: Records) -> dict[Configuration, list[Record]]:
 def by_repair(records: Records) -> dict[tuple[str, ...], list[Record]]:
     """Return records of the configuration that was repaired, by repairs: unrepaired, alone, together.
 
-    Empty where nothing was repaired. Raises ValueError where repairs were tried on several configurations or where
-    the configuration was not run without any: there would be nothing to compare with.
+    Of the seeds only those that all of them have, because luck in training is as large as some repairs do good.
+    Empty where nothing was repaired. Raises ValueError where repairs were tried on several configurations, or where
+    the configuration was not run without any or with another seed: there would be nothing to compare with.
     """
     repaired = {configuration_of(record) for record in records if repairs_of(record)}
     if not repaired:
@@ -157,11 +158,14 @@ def by_repair(records: Records) -> dict[tuple[str, ...], list[Record]]:
             found.setdefault(repairs_of(record), []).append(record)
     if NO_REPAIR not in found:
         raise ValueError(f"{repaired.pop().title} was not run without repairs")
+    seeds = set.intersection(*({run["config"]["seed"] for run in runs} for runs in found.values()))
+    if not seeds:
+        raise ValueError("no seed was run with every repair and without; `make records` runs what is missing")
     order = list(REPAIRS)
     ranked = sorted(
         found, key=lambda r: (bool(r), is_together(r), len(r), [order.index(field) for field in r])
     )
-    return {repairs: found[repairs] for repairs in ranked}
+    return {repairs: [run for run in found[repairs] if run["config"]["seed"] in seeds] for repairs in ranked}
 
 
 @dataclass(frozen=True)
