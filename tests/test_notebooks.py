@@ -33,6 +33,17 @@ def test_the_table_of_contents_lists_exactly_the_notebooks():
     assert listed
 
 
+def test_figures_have_names_of_their_own_in_the_whole_book():
+    cells = [cell for notebook in NOTEBOOKS for cell in read(notebook).cells]
+    named = [
+        cell.metadata["mystnb"]["figure"]["name"]
+        for cell in cells
+        if "figure" in cell.metadata.get("mystnb", {})
+    ]
+    assert len(named) > len(NOTEBOOKS)
+    assert sorted(named) == sorted(set(named))
+
+
 @each_notebook
 def test_stored_without_outputs(notebook: Path):
     for cell in code_cells(read(notebook)):
