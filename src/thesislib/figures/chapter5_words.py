@@ -20,6 +20,7 @@ from thesislib.figures.hand_model_scores import (
     repair_name,
     repairs_of,
     score,
+    values,
 )
 from thesislib.published import by_key
 
@@ -82,6 +83,9 @@ def of_configurations(records: Records) -> str:
         if lacking
         else f"All seven configurations are stored, with {each} each. "
     ]
+    seen = {int(n) for runs in groups.values() for n in values(runs, "images_seen")}
+    if len(seen) == 1:
+        parts.append(f"Each has seen {seen.pop():,} pictures. ")
     if "best_by_loss" in n and n["best_by_loss"] != n["worst_by_loss"]:
         parts.append(
             f"By the validation loss of equation 6.1, on the whole set, {n['best_by_loss']} is ahead with "
@@ -169,7 +173,7 @@ def _helping(groups: dict[tuple[str, ...], Records]) -> str:
         best, single = (min(of, key=lambda r, of=of: of[r]["mean"]) for of in (together, alone))
         more = change(groups[best], groups[single], "joints_mm_aligned")
         said.append(
-            f"Several together ({repair_name(best)}), against {repair_name(single)} alone: the error "
+            f"Several at once ({repair_name(best)}), against {repair_name(single)} alone: the error "
             f"{numbers.changed(more, 'joints_mm_aligned')}."
         )
     return " ".join(said)

@@ -119,7 +119,9 @@ def repairs_of(record: Record) -> tuple[str, ...]:
 
 
 def repair_name(repairs: Sequence[str]) -> str:
-    """Return repairs in words."""
+    """Return repairs in words; all of them are "all together"."""
+    if set(repairs) == set(REPAIRS):
+        return "all together"
     return ", ".join(REPAIRS[field] for field in repairs) or "as in the thesis"
 
 

@@ -57,7 +57,7 @@ def _protocol(record: Record, metric: str) -> str:
 
 
 def configurations(records: Records, pretrained: Records = ()) -> pd.DataFrame:
-    """Return one row a configuration: printed and measured losses, 2D error, how much was seen, size and speed.
+    """Return one row a configuration: printed and measured losses, 2D error, size and speed.
 
     Mean and standard deviation over seeds where there are several. Printed images a second are iterations a second
     times the batch, both of Table 6.2. A frozen encoder is not part of what its run trains, so its size is in the
@@ -76,7 +76,6 @@ def configurations(records: Records, pretrained: Records = ()) -> pd.DataFrame:
             ("validation loss", "printed"): _cell(there["validation_loss"]),
             ("validation loss", "here"): spread(values(runs, "validation_loss"), 2),
             ("2D joints, px at 224", "here"): _over_seeds(runs, "true_2d_px_at_224"),
-            ("pictures seen", "here"): f"{max(values(runs, 'images_seen')):,.0f}",
             ("encoder, million parameters", "printed"): _cell(there["parameters"]),
             ("encoder, million parameters", "here"): f"{parameters:.1f}",
             ("pictures a second", "printed"): "–" if speed is None else f"{speed:.0f}",
