@@ -100,7 +100,9 @@ def lesson_of(data: Clips, signers: int = 4, seed: int = 0) -> Lesson:
 TRAINING = Training(epochs=6, steps=10, batch_size=16, rate=0.01)
 
 
-def learn(folder, data: Clips, lesson: Lesson, start: Start = STARTS["scratch"], source=None, **how) -> Trained:
+def learn(
+    folder, data: Clips, lesson: Lesson, start: Start = STARTS["scratch"], source=None, **how
+) -> Trained:
     network = build(start, data.x.shape[2], len(data.words), hidden=16, dropout=0.2, seed=0, source=source)
     training = replace(TRAINING, **how)
     return train(network, data, lesson, training, watched="strangers", folder=folder, title="test")
@@ -231,7 +233,9 @@ def test_what_is_frozen_stays_and_the_rest_learns(name, taught, tmp_path):
     before = build(start, 12, 3, hidden=16, dropout=0.2, seed=0, source=taught.network)
     after = learn(tmp_path, data, lesson_of(data), start, taught.network, epochs=1).network
     of_gestures = taught.network.state_dict()
-    moved = {key: not torch.equal(value, after.state_dict()[key]) for key, value in before.state_dict().items()}
+    moved = {
+        key: not torch.equal(value, after.state_dict()[key]) for key, value in before.state_dict().items()
+    }
     for layer in range(2):
         names = [key for key in moved if key.startswith(f"lstms.{layer}.")]
         from_there = [torch.equal(before.state_dict()[key], of_gestures[key]) for key in names]
@@ -302,7 +306,10 @@ def test_lessons_that_belong_together_are_scored_together():
         Lesson(2, 0, np.array([0, 1, 3, 4]), {"left_out_take": np.array([5, 2])}),
         Lesson(2, 0, np.array([2, 5]), {"left_out_take": np.array([0, 1, 3, 4])}, fold=1),
     ]
-    trained = [told({"left_out_take": [1, 1]}, [0.0, 0.5]), told({"left_out_take": [0, 0, 0, 0]}, [0.5, 0.25])]
+    trained = [
+        told({"left_out_take": [1, 1]}, [0.0, 0.5]),
+        told({"left_out_take": [0, 0, 0, 0]}, [0.5, 0.25]),
+    ]
     found = outcome("scratch", data, lessons, trained, "left_out_take")
     assert found.said.tolist() == [0, 0, 1, 0, 0, 1]
     assert found.right == {"left_out_take": 3 / 6, BEST_EPOCH: 0.5}
@@ -334,8 +341,12 @@ def test_gains_by_signer_are_means_over_seeds_of_each_person():
     ]
     found = gains_by_signer(outcomes, STARTS, word, signer)["transfer_all"]["2"]
     right = {name: (rows == word).reshape(2, 3, 4).mean(axis=(0, 2)) for name, rows in said.items()}
-    assert found["mean"] == pytest.approx((right["transfer_all"] - right["scratch"]).mean()) and found["n"] == 3
-    assert shares(outcomes, "strangers")["scratch"]["2"] == pytest.approx((said["scratch"] == word).mean(axis=1))
+    assert (
+        found["mean"] == pytest.approx((right["transfer_all"] - right["scratch"]).mean()) and found["n"] == 3
+    )
+    assert shares(outcomes, "strangers")["scratch"]["2"] == pytest.approx(
+        (said["scratch"] == word).mean(axis=1)
+    )
 
 
 # The record -------------------------------------------------------------------------------------------

@@ -95,7 +95,9 @@ def test_films_that_are_not_here_are_explained(tmp_path, monkeypatch):
 
 def test_films_are_read_as_asked(tmp_path, monkeypatch):
     asked = {}
-    monkeypatch.setattr(sign_sets.sign_videos, "load_folder", lambda place, **how: asked.update(how, place=place))
+    monkeypatch.setattr(
+        sign_sets.sign_videos, "load_folder", lambda place, **how: asked.update(how, place=place)
+    )
     monkeypatch.setattr(paths, "raw_data", lambda: tmp_path)
     (tmp_path / "croatian_signs").mkdir()
     FilmedSigns("croatian_signs", frames=7, size=48).load()
@@ -103,7 +105,10 @@ def test_films_are_read_as_asked(tmp_path, monkeypatch):
 
 
 def test_only_registered_films_have_a_title_of_their_own():
-    known, own = FilmedSigns("croatian_signs").entry("0" * 64), FilmedSigns("invented", "films").entry("1" * 64)
+    known, own = (
+        FilmedSigns("croatian_signs").entry("0" * 64),
+        FilmedSigns("invented", "films").entry("1" * 64),
+    )
     assert known["name"] == "croatian_signs" and own["name"] == "own" and own["licence"] == "your own"
     assert known.keys() == own.keys() >= {"name", "title", "version", "sha256", "licence", "credit"}
 

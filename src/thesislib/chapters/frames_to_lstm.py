@@ -87,9 +87,7 @@ def _measure(config: Config) -> dict[str, Any]:
         f"history_gestures_{key}": np.array([[row[key] for row in one.history] for one in taught.values()])
         for key in PANEL
     }
-    results.write_arrays(
-        arrays_path(config), arrays(outcomes) | histories | {"word": word, "signer": signer}
-    )
+    results.write_arrays(arrays_path(config), arrays(outcomes) | histories | {"word": word, "signer": signer})
     validation = histories["history_gestures_validation_accuracy"]
     right = {protocol: shares(outcomes, protocol) for protocol in outcomes[0].right}
     accuracy = {protocol: only(found, STARTS) for protocol, found in right.items()}
@@ -125,7 +123,9 @@ def _measure(config: Config) -> dict[str, Any]:
             "variant_gain": spreads(gains(varied)),
         }
     if config.films is None:
-        data = sign_sets.data_entry(sha256, "two invented vocabularies", weights=encoder_digest(config.feature))
+        data = sign_sets.data_entry(
+            sha256, "two invented vocabularies", weights=encoder_digest(config.feature)
+        )
     else:
         data = config.films.entry(sha256)
     return results.make_record(

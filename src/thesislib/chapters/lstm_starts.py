@@ -15,7 +15,9 @@ from thesislib.evaluation.readers import shrunk_lda
 from thesislib.networks.frame_lstm import FrameLSTM, freeze, transfer
 from thesislib.training import Recipe, fit
 
-NETWORK = 1_000_000  # the stream of random numbers that weights come from; epochs have (seed, 0), (seed, 1), ...
+NETWORK = (
+    1_000_000  # the stream of random numbers that weights come from; epochs have (seed, 0), (seed, 1), ...
+)
 
 
 @dataclass(frozen=True)

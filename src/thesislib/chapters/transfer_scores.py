@@ -32,16 +32,16 @@ class Outcome:
     history: Mapping[str, np.ndarray]
 
 
-def outcome(name: str, data: Clips, lessons: Sequence[Lesson], trained: Sequence[Trained], main: str) -> Outcome:
+def outcome(
+    name: str, data: Clips, lessons: Sequence[Lesson], trained: Sequence[Trained], main: str
+) -> Outcome:
     """Return what came of lessons that belong together: every clip is asked once under each protocol.
 
     *validation_best_epoch* is the best validation accuracy on the way, which Schorr 2018 prints.
     """
     answers = [one.said for one in trained]
     right = {name: _right(data, lessons, answers, name) for name in lessons[0].asked}
-    history = {
-        key: np.mean([[row[key] for row in one.history] for one in trained], axis=0) for key in PANEL
-    }
+    history = {key: np.mean([[row[key] for row in one.history] for one in trained], axis=0) for key in PANEL}
     right[BEST_EPOCH] = float(
         np.mean([max(row["validation_accuracy"] for row in one.history) for one in trained])
     )

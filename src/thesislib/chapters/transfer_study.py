@@ -129,7 +129,9 @@ def parts_of(config: Config) -> dict[str, InventedSigns]:
     parts = {}
     for name, signers in who.items():
         if name.startswith("gesture"):
-            parts[name] = InventedSigns(GESTURES, config.gesture_words, signers, 1, config.frames, config.size)
+            parts[name] = InventedSigns(
+                GESTURES, config.gesture_words, signers, 1, config.frames, config.size
+            )
         elif config.films is None:
             takes_of = takes.get(name, 1)
             parts[name] = InventedSigns(SIGNS, config.words, signers, takes_of, config.frames, config.size)
@@ -212,16 +214,20 @@ class Study:
         where = paths.RUNS / EXPERIMENT / f"gestures-{_gesture_digest(config)}-seed{seed}"
         network = self._new(STARTS[SCRATCH], data, seed, None)
         return train(
-            network, data, lesson, training, watched="validation", folder=where, title=f"gestures, seed {seed}"
+            network,
+            data,
+            lesson,
+            training,
+            watched="validation",
+            folder=where,
+            title=f"gestures, seed {seed}",
         )
 
     def learned(self, name: str, lesson: Lesson, rate: float, source: FrameLSTM) -> Trained:
         """Return a network of a start or a variant that has learned a lesson in signs, at this rate of Adam."""
         config = self.config
         network = self._new(NETWORKS[name], self.signs, lesson.seed, source)
-        training = Training(
-            epochs=config.epochs, steps=config.steps, batch_size=config.batch_size, rate=rate
-        )
+        training = Training(epochs=config.epochs, steps=config.steps, batch_size=config.batch_size, rate=rate)
         label = f"{name}-{lesson.clips}-clips-seed{lesson.seed}-fold{lesson.fold}-rate{rate:g}"
         where = self.folder / label
         return train(network, self.signs, lesson, training, watched=self.watched, folder=where, title=label)
@@ -261,7 +267,8 @@ def chosen_rates(study: Study, source: FrameLSTM) -> dict[str, dict[str, Any]]:
     (lesson,) = (first for first, *_ in lessons if first.clips == study.config.variant_clips)
     for name in tqdm(NETWORKS, desc="choosing rates", unit=" networks"):
         reached = {
-            rate: study.learned(name, lesson, rate, source).history[-1]["validation_accuracy"] for rate in rates
+            rate: study.learned(name, lesson, rate, source).history[-1]["validation_accuracy"]
+            for rate in rates
         }
         told = {f"{rate:g}": value for rate, value in reached.items()}
         found[name] = {"rate": max(reached, key=reached.get), "validation_accuracy": told}

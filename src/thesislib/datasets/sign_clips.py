@@ -36,7 +36,10 @@ class SignClips:
         n, shape = len(self.frame), self.frame.shape
         if self.frame.ndim != 5 or shape[1] < 1 or shape[2] != 3 or shape[3] != shape[4]:
             raise DataError(f"{self.source}: frame is {list(shape)}, expected [N, T, 3, S, S]")
-        for name, dtype, wanted in (("frame", np.uint8, shape), *((name, np.int64, (n,)) for name in ARRAYS[1:])):
+        for name, dtype, wanted in (
+            ("frame", np.uint8, shape),
+            *((name, np.int64, (n,)) for name in ARRAYS[1:]),
+        ):
             array = getattr(self, name)
             if array.dtype != dtype or array.shape != wanted:
                 found, expected = f"{array.dtype} {list(array.shape)}", f"{np.dtype(dtype)} {list(wanted)}"
@@ -48,7 +51,9 @@ class SignClips:
         if n and self.signer.min() < UNKNOWN:
             raise DataError(f"{self.source}: a signer is below -1, which means unknown")
         if not ((self.begin >= 0) & (self.begin < self.end) & (self.end <= self.length)).all():
-            raise DataError(f"{self.source}: a sign must begin before it ends, within its {self.length} frames")
+            raise DataError(
+                f"{self.source}: a sign must begin before it ends, within its {self.length} frames"
+            )
 
     def __len__(self) -> int:
         return len(self.frame)

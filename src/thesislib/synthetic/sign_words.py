@@ -75,7 +75,9 @@ def distance(one: Tensor, other: Tensor) -> Tensor:
     It is the mean distance of equal joints of the average hand, as seen from _VIEWING away, over the time of the
     word, when nobody's habits change it.
     """
-    first, second = (_seen(word.reshape(-1, 8)).view(*word.shape[:-1], _LOOKS, 21, 2) for word in (one, other))
+    first, second = (
+        _seen(word.reshape(-1, 8)).view(*word.shape[:-1], _LOOKS, 21, 2) for word in (one, other)
+    )
     return (first - second).norm(dim=-1).mean(dim=(-2, -1))
 
 
