@@ -6,6 +6,7 @@ depend on each other, nor observations but for what they share, so one derivativ
 
 from collections.abc import Callable, Iterator
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -40,7 +41,7 @@ def levenberg_marquardt(
             normal, slope = normal_equations(predict, own, shared, target, rows)
             diagonal = normal.diagonal(dim1=-2, dim2=-1)
             ridge = damping[rows, None] * (diagonal + 1e-6 * diagonal.mean(dim=1, keepdim=True))
-            step = torch.linalg.solve(normal + torch.diag_embed(ridge), slope)  # [p, K m + s]
+            step = solved(normal + torch.diag_embed(ridge), slope[..., None])[..., 0]  # [p, K m + s]
             apart = step.split([own[0].numel(), shared.shape[1]], dim=1)
             tried = own[rows] + apart[0].view_as(own[rows]).to(own), shared[rows] + apart[1].to(shared)
             after = _squared_error(predict, *tried, target, rows)
@@ -52,6 +53,15 @@ def levenberg_marquardt(
             damping[rows] = torch.where(nearer, damping[rows] / 10, damping[rows] * 10).clamp(min=1e-9)
             moving[rows] = (promised > _FINISHED) & (error[rows] > exact)
         yield own.clone(), shared.clone()
+
+
+def solved(matrix: Tensor, right: Tensor) -> Tensor:
+    """Return the solutions [p, n, k] of linear equations [p, n, n] and [p, n, k], one system a person.
+
+    By NumPy: torch hands a batch to MKL's threads from within its own, and these have been seen to wait for each
+    other for ever (torch 2.13, two cores under load).
+    """
+    return torch.from_numpy(np.linalg.solve(matrix.cpu().numpy(), right.cpu().numpy())).to(right)
 
 
 def normal_equations(

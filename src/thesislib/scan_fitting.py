@@ -13,7 +13,7 @@ from torch import Tensor
 
 from thesislib.config import unknown
 from thesislib.hand_model import HandModel, axis_angles, posed
-from thesislib.least_squares import Predict, levenberg_marquardt, normal_equations
+from thesislib.least_squares import Predict, levenberg_marquardt, normal_equations, solved
 
 POSE, SHAPE = ("pose", "rotation", "translation"), ("shape",)
 SIZES = {"pose": 45, "rotation": 3, "translation": 3, "shape": 10}
@@ -166,8 +166,10 @@ def shape_standard_errors(model: HandModel, fit: Fit, noise: float, *, pose_know
     the two is what the ambiguity between pose and shape costs.
     """
     free = SHAPE if pose_known else POSE + SHAPE
-    covariance = torch.linalg.inv(_normal_matrix(model, fit, free))[:, -SIZES["shape"] :, -SIZES["shape"] :]
-    return noise * covariance.diagonal(dim1=-2, dim2=-1).sqrt()
+    normal, last = _normal_matrix(model, fit, free), SIZES["shape"]
+    columns = torch.eye(normal.shape[1]).to(normal)[:, -last:].expand(len(normal), -1, -1)
+    covariance = solved(normal, columns)[:, -last:]  # [P, 10, 10], of the shape numbers alone
+    return noise * covariance.diagonal(dim1=1, dim2=2).sqrt()
 
 
 def curvatures(model: HandModel, fit: Fit) -> Tensor:
