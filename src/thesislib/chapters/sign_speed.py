@@ -40,7 +40,7 @@ TOLERANCE = 1e-3  # of ONNX Runtime's answer, as a share of PyTorch's largest
 class Config(ExperimentConfig):
     """Which networks take turns, at which sizes of clips, and how often.
 
-    ``thesis run sign_speed --profile quick`` takes some 15 seconds on one thread, the profile full some minutes.
+    ``thesis run sign_speed --profile full`` measures them all in turns, on one thread and on a GPU.
     The document's network sees 16 frames of 224 pixels; torchvision's were made for frames of 112.
     """
 

@@ -50,7 +50,7 @@ class Config(ExperimentConfig):
     """One row of the document's ablation (Izutov 2020, table II), on signs that invented people sign.
 
     ``thesis run signs_in_video --profile full`` is the document's network on frames of 224 pixels and wants a GPU;
-    with ``-p size 64 -p width 0.5`` a laptop's core trains a row in about half an hour.
+    a processor wants ``-p size 64 -p width 0.5`` or less. No stored run has learned invented signs yet.
     """
 
     rung: Literal[(*LADDER, "repository")] = "tv_loss"  # "repository": the last, as in its author's code
