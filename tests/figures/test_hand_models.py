@@ -229,7 +229,9 @@ def test_what_it_could_not_know_ends_with_the_mean_hand():
 
 
 def test_repairs_show_the_error_after_and_the_change_against_the_unrepaired_run():
-    table = hand_model_tables.repairs(REPAIRED)
+    shown = hand_model_tables.repairs(REPAIRED)
+    assert r"\n" not in shown.to_html()  # the two lines of a cell are lines
+    table = shown.data
     title = "joints in space, aligned, mm"
     assert "\n" not in table[title].iloc[0]
     groups = hand_model_scores.by_repair(REPAIRED)
@@ -239,7 +241,7 @@ def test_repairs_show_the_error_after_and_the_change_against_the_unrepaired_run(
     assert [float(x) for x in re.findall(r"[-+][\d.]+", shown)] == [
         pytest.approx(change[end], abs=0.051) for end in ("mean", "low", "high")
     ]
-    assert hand_model_tables.repairs(SEVEN).empty
+    assert hand_model_tables.repairs(SEVEN).data.empty
 
 
 RENDERED = {

@@ -104,7 +104,7 @@ def could_not_know(records: Records, errors: Sequence[str] = IN_SPACE) -> pd.Dat
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def repairs(records: Records, errors: Sequence[str] = REPAIRED["space"]) -> pd.DataFrame:
+def repairs(records: Records, errors: Sequence[str] = REPAIRED["space"]) -> Styler:
     """Return one row a repair: each error with its interval, and below its change against the unrepaired.
 
     Changes are paired by subject, with Student's 95 % interval of the mean over subjects. Empty without repairs.
@@ -114,11 +114,12 @@ def repairs(records: Records, errors: Sequence[str] = REPAIRED["space"]) -> pd.D
     rows = {}
     for repairs_, runs in groups.items():
         cells = {_title(error): score(runs, error).text for error in errors}
-        if repairs_ != NO_REPAIR:  # a cell has two lines, which the book's style sheet keeps
+        if repairs_ != NO_REPAIR:  # a cell has two lines: a Styler and the book's style sheet keep them
             for error in errors:
                 cells[_title(error)] += "\n" + _signed(change(runs, groups[NO_REPAIR], error), error)
         rows[repair_name(repairs_)] = cells
-    return pd.DataFrame.from_dict(rows, orient="index")
+    frame = pd.DataFrame.from_dict(rows, orient="index")
+    return frame.style.set_table_attributes('class="dataframe"')
 
 
 def rendering(record: Record) -> Styler:
