@@ -22,7 +22,6 @@ from thesislib.files import write_whole
 from thesislib.networks.hand_encoders import library_encoder
 from thesislib.transforms.hands import to_input
 
-FEATURES = ("pose", "inception_v3")
 SIDE = 2  # cells to a side that the pose encoder's maps are averaged to
 INCEPTION_PX = 224  # pictures that library_encoder enlarges to 299
 BATCH = 240  # frames
