@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from thesislib import paths, published, results
-from thesislib.chapters import sign_sets, sign_streams, sign_training, signs_in_video
+from thesislib.chapters import sign_sets, sign_starts, sign_streams, sign_training, signs_in_video
 from thesislib.chapters.sign_answers import as_shown, scores, segments, settle
 from thesislib.chapters.sign_training import LADDER, Config, augmentation, build, loss_of, parts
 from thesislib.config import ConfigError
@@ -154,12 +154,12 @@ def test_the_whole_width_is_table_i_and_a_part_of_it_has_the_same_kernels():
 
 
 def test_imagenet_weights_are_inflated(monkeypatch):
-    video = sign_training.runtime.import_torchvision()
+    video = sign_starts.runtime.import_torchvision()
     flat = video.models.mobilenet_v3_large(weights=None)
     asked = []
     models = types.SimpleNamespace(mobilenet_v3_large=lambda weights: asked.append(weights) or flat)
     monkeypatch.setattr(
-        sign_training.runtime, "import_torchvision", lambda: types.SimpleNamespace(models=models)
+        sign_starts.runtime, "import_torchvision", lambda: types.SimpleNamespace(models=models)
     )
     network = build(Config.profile("smoke", width=1.0, start="imagenet"))
     assert asked == ["IMAGENET1K_V1"]
@@ -171,6 +171,7 @@ def test_imagenet_weights_are_inflated(monkeypatch):
     [
         ({"rung": "tv-loss"}, "Did you mean 'tv_loss'"),
         ({"subset": 5}, "subset must be"),
+        ({"words": 41}, "signs has no more"),
         ({"size": 48}, "multiple of 32"),
         ({"frames": 12}, "at least 16"),
         ({"takes": 0}, "takes must be positive"),
@@ -366,7 +367,7 @@ def test_only_full_runs_are_committed_and_each_has_a_name():
     asked = [{}, {"rung": "am_softmax"}, {"seed": 1}, {"shown": "still"}, {"start": "imagenet"}, {"words": 8}]
     full = [signs_in_video.record_path(Config.profile("full", **more)) for more in asked]
     assert len(set(full)) == len(asked) and all(paths.RESULTS in path.parents for path in full)
-    assert full[0].name.startswith("tv_loss-24_words-224px-seed0-")
+    assert full[0].name.startswith("tv_loss-40_signs-224px-seed0-")
     assert paths.RESULTS not in signs_in_video.record_path(Config.profile("quick")).parents
 
 

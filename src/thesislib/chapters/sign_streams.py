@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from thesislib.chapters.sign_sets import SIGNS
 from thesislib.chapters.sign_training import Config, parts
 from thesislib.evaluation import streams
 from thesislib.synthetic import signs
@@ -29,7 +28,7 @@ def signed_by(config: Config, signers: range) -> list[Stream]:
         rounds = -(-config.stream_signs // config.words)
         words = np.concatenate([random.permutation(config.words) for _ in range(rounds)]).tolist()
         drawn = signs.stream(
-            SIGNS, 0, signer, words[: config.stream_signs], frames=config.frames, size=config.size
+            config.vocabulary, 0, signer, words[: config.stream_signs], frames=config.frames, size=config.size
         )
         found.append((drawn["image"].numpy(), drawn["label"].numpy()))
     return found

@@ -14,15 +14,17 @@ import torch
 from torch import Tensor, nn
 
 from thesislib import paths, results, runtime
+from thesislib.chapters import sign_starts
 from thesislib.chapters.sign_answers import as_shown, segments, settle
-from thesislib.chapters.sign_sets import SIGNS, InventedSigns, people
+from thesislib.chapters.sign_sets import GESTURES, SIGNS, InventedSigns, people
 from thesislib.config import ConfigError, ExperimentConfig
 from thesislib.datasets.sign_clips import SignClips
 from thesislib.evaluation.streams import WINDOW
 from thesislib.losses.sign_metric import SignMetricLoss
-from thesislib.networks.sign_video import TABLE_I, Row, S3DMobileNetV3, inflate
+from thesislib.networks.sign_video import TABLE_I, Row, S3DMobileNetV3
 from thesislib.networks.video_layers import GaussianDropout
 from thesislib.synthetic.backgrounds import draw_background
+from thesislib.synthetic.sign_words import VOCABULARIES
 from thesislib.training import Recipe, fit
 from thesislib.transforms.clips import ClipAugmentation
 
@@ -49,17 +51,19 @@ PICTURES = 256  # backgrounds to mix clips with, in the place of ImageNet's pict
 class Config(ExperimentConfig):
     """One row of the document's ablation (Izutov 2020, table II), on signs that invented people sign.
 
-    ``thesis run signs_in_video --profile full`` is the document's network on frames of 224 pixels and wants a GPU;
-    a processor wants ``-p size 64 -p width 0.5`` or less. No stored run has learned invented signs yet.
+    ``thesis run signs_in_video --profile full`` is the document's network on frames of 224 pixels and wants a GPU.
+    ``-p size 64 -p width 0.5 -p epochs 12`` takes a laptop's core a good quarter of an hour; frames of 32 pixels
+    are too small to learn from.
     """
 
     rung: Literal[(*LADDER, "repository")] = "tv_loss"  # "repository": the last, as in its author's code
     shown: Literal["clip", "shuffled", "still"] = "clip"  # frames in order, out of order, or one for all
-    start: Literal["scratch", "imagenet"] = "scratch"  # a 2D network's weights, downloaded
-    words: int = 24  # of the vocabulary of signs
+    start: Literal[sign_starts.STARTS] = sign_starts.SCRATCH
+    vocabulary: Literal[(SIGNS, GESTURES)] = SIGNS
+    words: int = 40  # the first of the vocabulary
     subset: int = 8  # the first of them are also asked about alone
-    signers: int = 28
-    takes: int = 3  # clips of each word by each of them
+    signers: int = 9
+    takes: int = 6  # clips of each word by each of them
     validation_signers: int = 4  # a clip a word each: the course of training, and the threshold for streams
     test_signers: int = 10
     test_takes: int = 2
@@ -85,8 +89,9 @@ class Config(ExperimentConfig):
             stream_signs=2,
             stream_step=4,
         ),
-        "quick": dict(words=4, subset=2, signers=10, takes=2, validation_signers=2, test_signers=6)
-        | dict(size=32, width=0.5, epochs=12, batch_size=16, streams=2, stream_signs=4, stream_step=2),
+        "quick": dict(start="signs", vocabulary="gestures", words=12, subset=4, signers=6, takes=1)
+        | dict(validation_signers=2, test_signers=6, test_takes=1, size=64, width=0.5, epochs=8, batch_size=8)
+        | dict(streams=2, stream_signs=6, stream_step=2),
         "full": {},
     }
 
@@ -94,7 +99,11 @@ class Config(ExperimentConfig):
         super().__post_init__()
         if not 2 <= self.subset <= self.words:
             raise ConfigError(f"subset must be from 2 to the {self.words} words, not {self.subset}")
-        if self.start == "imagenet" and self.width != 1:
+        if self.words > VOCABULARIES[self.vocabulary]:
+            raise ConfigError(
+                f"words must be {VOCABULARIES[self.vocabulary]} or less: {self.vocabulary} has no more"
+            )
+        if self.start == sign_starts.IMAGENET and self.width != 1:
             raise ConfigError(
                 "ImageNet's weights fit a network of width 1 only: set width 1, or start scratch"
             )
@@ -120,31 +129,42 @@ class Config(ExperimentConfig):
         return frozenset(LADDER[: LADDER.index(last) + 1])
 
     @property
+    def is_kept(self) -> bool:
+        """Whether the network is committed for others to start from: the last rung's, the first seed's."""
+        alone = self.rung == LADDER[-1] and self.start == sign_starts.SCRATCH and self.shown == "clip"
+        return self.profile_name == "full" and alone and self.seed == 0
+
+    @property
     def label(self) -> str:
         """What the configuration is, in words that a file's name can hold."""
-        words = [self.rung, *(["imagenet"] if self.start == "imagenet" else [])]
-        words += [self.shown] if self.shown != "clip" else []
-        return "-".join([*words, f"{self.words}_words", f"{self.size}px", f"seed{self.seed}"])
+        usual = (sign_starts.SCRATCH, "clip")
+        words = [self.rung, *(word for word in (self.start, self.shown) if word not in usual)]
+        return "-".join([*words, f"{self.words}_{self.vocabulary}", f"{self.size}px", f"seed{self.seed}"])
 
 
 def parts(config: Config) -> dict[str, InventedSigns]:
-    """Return the clips that are learned from, watched and asked about, by part; no signer is in two."""
-    who = people(train=config.signers, validation=config.validation_signers, test=config.test_signers)
+    """Return the clips that are learned from, watched and asked about, by part; no signer is in two.
+
+    Signers are others than those whom the start has seen, which are in no part.
+    """
+    counts = dict(train=config.signers, validation=config.validation_signers, test=config.test_signers)
+    before = {"start": len(sign_starts.taught_by(config.start))}
+    who = people(**before, **counts)
     takes = {"train": config.takes, "validation": 1, "test": config.test_takes}
     return {
-        part: InventedSigns(SIGNS, config.words, who[part], takes[part], config.frames, config.size)
-        for part in who
+        part: InventedSigns(
+            config.vocabulary, config.words, who[part], takes[part], config.frames, config.size
+        )
+        for part in counts
     }
 
 
 def build(config: Config) -> S3DMobileNetV3:
-    """Return the untrained network of a rung, or with the weights of a network for single pictures."""
+    """Return the untrained network of a rung, with what its start has learned."""
     runtime.seed_everything(config.seed, NETWORK)
     has = config.mechanisms
     network = S3DMobileNetV3(attention="attention" in has, dropout=dropout(has), rows=rows(config.width))
-    if config.start == "imagenet":
-        flat = runtime.import_torchvision().models.mobilenet_v3_large(weights="IMAGENET1K_V1")
-        inflate(network, flat.state_dict())
+    sign_starts.begin(network, config.start)
     return network
 
 

@@ -13,7 +13,7 @@ import torch
 from torch.nn import functional as F
 
 from thesislib import results, runtime
-from thesislib.chapters import sign_sets, sign_streams
+from thesislib.chapters import sign_sets, sign_starts, sign_streams
 from thesislib.chapters.sign_answers import embeddings, scores, segments
 from thesislib.chapters.sign_training import Config, parts, trained
 from thesislib.datasets.sign_clips import SignClips
@@ -52,7 +52,7 @@ def arrays_path(config: Config) -> Path:
 def data_sha256(config: Config) -> str:
     """Return the digest of what is learned from and asked: vocabulary, signers and numbers; nothing is rendered."""
     streams = (config.streams, config.stream_signs)
-    return sign_sets.digest(parts(config), config.start, repr(streams))
+    return sign_sets.digest(parts(config), sign_starts.digest(config.start), repr(streams))
 
 
 def _measure(config: Config) -> dict[str, Any]:
@@ -66,6 +66,8 @@ def _measure(config: Config) -> dict[str, Any]:
         return {"validation_top1": word_metrics(found, clips["validation"].label)["top1"]}
 
     network, loss, history = trained(config, clips["train"], record_path(config), watch)
+    if config.is_kept:
+        sign_starts.keep(network, parts(config)["train"].signers, record_path(config).stem)
     test, word = middle["test"], clips["test"].label
     runtime.seed_everything(config.seed, TEST_DRAW)
     found = scores(network, loss, test, config.shown)
