@@ -274,4 +274,6 @@ def test_a_figure_that_is_named_but_not_drawn_is_a_problem(tmp_path):
 def test_a_split_by_signers_says_how_many_hands_and_people():
     split = {"train": {"signers": [0, 400], "hands": 30_000}, "test": {"signers": [1000, 1064], "hands": 20}}
     assert book._split_line(split) == "train 30,000 hands by 400 signers, test 20 hands by 64 signers"
+    films = {"gesture_validation": {"clips": 4, "signers": [7, 9]}}
+    assert book._split_line(films) == "gesture validation 4 clips by 2 signers"
     assert book._split_line({"name": "fixed", "seen": [1, 2], "unseen": [3]}) == "fixed, 2 seen, 1 unseen"

@@ -72,7 +72,7 @@ def _data_line(data: Mapping[str, Any]) -> str:
 def _split_line(split: Mapping[str, Any]) -> str:
     """Return a split's name and how many classes, signers or clips each part lists.
 
-    A part that says {"hands": n, "signers": [first, end]} is so many hands by the signers of a range.
+    A part that says {"hands": n, "signers": [first, end]} is so many hands, or clips, by the signers of a range.
     """
     counts = [f"{len(v)} {k.replace('_', ' ')}" for k, v in split.items() if isinstance(v, list | tuple)]
     for part, numbers in split.items():
@@ -82,7 +82,8 @@ def _split_line(split: Mapping[str, Any]) -> str:
             else:
                 first, end = numbers["signers"]
                 who = f"by {end - first:,} signers"
-            counts.append(f"{part} {numbers['hands']:,} hands {who}")
+            what = "hands" if "hands" in numbers else "clips"
+            counts.append(f"{part.replace('_', ' ')} {numbers[what]:,} {what} {who}")
     return ", ".join([str(split["name"]), *counts] if "name" in split else counts)
 
 

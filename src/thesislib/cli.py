@@ -18,7 +18,7 @@ HANDS = (
 )
 
 # Of the numbers that lie deeper in a record, those that `thesis run` prints: mean and median errors of joints,
-# errors on real hands with their n, letters and characters read, those of strangers too, pictures a second.
+# errors on real hands with their n, letters, characters and signs read, those of strangers too, pictures a second.
 MAIN_NUMBERS = (
     "unseen_signers_*.epe_px_at_256",
     "unseen_signers_*.epe_median_px_at_256",
@@ -30,6 +30,10 @@ MAIN_NUMBERS = (
     "embeddings.*.unseen_balanced_accuracy_*_max_rule.sd",
     "systems.*.top1_macro.mean",
     "curves.*.mean",
+    "accuracy.*.*.mean",
+    "strangers.top1",
+    "strangers.map",
+    "streams.f1",
 )
 
 

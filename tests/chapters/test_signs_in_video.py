@@ -171,7 +171,7 @@ def test_imagenet_weights_are_inflated(monkeypatch):
     [
         ({"rung": "tv-loss"}, "Did you mean 'tv_loss'"),
         ({"subset": 5}, "subset must be"),
-        ({"words": 41}, "signs has no more"),
+        ({"words": 201}, "gestures has no more"),
         ({"size": 48}, "multiple of 32"),
         ({"frames": 12}, "at least 16"),
         ({"takes": 0}, "takes must be positive"),
@@ -305,6 +305,11 @@ def test_the_record_tells_what_its_arrays_say(config, record, monkeypatch):
     metrics, arrays = record["metrics"], results.read_arrays(signs_in_video.arrays_path(config))
     assert arrays["scores"].shape == (8, 4) and abs(arrays["scores"]).max() <= 1 + 1e-5
     assert metrics["strangers"].items() >= word_metrics(arrays["scores"], arrays["word"]).items()
+    people = metrics["strangers_top1"]
+    own = [arrays["signer"] == who for who in np.unique(arrays["signer"])]
+    right = arrays["scores"].argmax(axis=1) == arrays["word"]
+    assert people["by_signer"] == [right[rows].sum() / 4 for rows in own] and people["n"] == 2
+    assert people["mean"] == pytest.approx(metrics["strangers"]["top1"])
     first = arrays["word"] < 2
     alone = word_metrics(arrays["scores"][first][:, :2], arrays["word"][first])
     assert metrics["subset"]["only_among"] == alone
@@ -364,10 +369,10 @@ def test_what_is_learned_from_is_named(config, record, monkeypatch):
 
 
 def test_only_full_runs_are_committed_and_each_has_a_name():
-    asked = [{}, {"rung": "am_softmax"}, {"seed": 1}, {"shown": "still"}, {"start": "imagenet"}, {"words": 8}]
+    asked = [{}, {"rung": "am_softmax"}, {"seed": 1}, {"shown": "still"}, {"start": "imagenet"}, {"words": 30}]
     full = [signs_in_video.record_path(Config.profile("full", **more)) for more in asked]
     assert len(set(full)) == len(asked) and all(paths.RESULTS in path.parents for path in full)
-    assert full[0].name.startswith("tv_loss-40_signs-224px-seed0-")
+    assert full[0].name.startswith("tv_loss-100_gestures-224px-seed0-")
     assert paths.RESULTS not in signs_in_video.record_path(Config.profile("quick")).parents
 
 

@@ -17,6 +17,7 @@ from thesislib.chapters import sign_sets, sign_starts, sign_streams
 from thesislib.chapters.sign_answers import embeddings, scores, segments
 from thesislib.chapters.sign_training import Config, parts, trained
 from thesislib.datasets.sign_clips import SignClips
+from thesislib.evaluation.intervals import of_the_mean
 from thesislib.evaluation.retrieval import of_words, word_metrics
 from thesislib.losses.attention import hard_total_variation
 from thesislib.losses.sign_metric import SignMetricLoss
@@ -80,6 +81,7 @@ def _measure(config: Config) -> dict[str, Any]:
         "clips_seen": config.epochs * _in_batches(len(clips["train"]), config.batch_size),
         "parameters": count_parameters(network),
         "strangers": word_metrics(found, word) | confusions(found, word),
+        "strangers_top1": over_people(found, word, clips["test"].signer),
         "strangers_by_class_means": word_metrics(
             _by_class_means(network, middle, clips["train"], config), word
         ),
@@ -111,6 +113,13 @@ def _measure(config: Config) -> dict[str, Any]:
         environment=environment,
         wall_seconds=time.perf_counter() - start,
     )
+
+
+def over_people(found: np.ndarray, word: np.ndarray, signer: np.ndarray) -> dict[str, Any]:
+    """Return the share of each signer's clips that are named right, and their mean with Student's interval."""
+    right = found.argmax(axis=1) == word
+    shares = [float(right[signer == who].mean()) for who in np.unique(signer)]
+    return {"by_signer": shares} | of_the_mean(shares)
 
 
 def confusions(found: np.ndarray, word: np.ndarray) -> dict[str, float]:

@@ -1,0 +1,242 @@
+"""The paragraphs of chapter 6 that numbers decide, as Markdown: a network for video, and what its mechanisms add.
+
+Each function takes what is stored, which may be nothing; then it says which command makes it. What is said of
+frames and LSTMs is in `transfer_words`, of streams, masks and speed in `stream_words`.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from thesislib.evaluation.intervals import of_the_mean
+from thesislib.figures.chapter4_words import gains
+from thesislib.figures.chapter6_numbers import (
+    Interval,
+    Ladder,
+    Record,
+    Records,
+    above_chance,
+    by_start,
+    chance,
+    shown_as,
+    spread,
+    steps,
+    subsets,
+    wilson,
+    within_one,
+)
+from thesislib.figures.signs import RUNGS, printed_rung
+from thesislib.published import by_key
+
+BEGUN = {  # start of a run -> what it had learned before
+    "scratch": "from nothing",
+    "imagenet": "from ImageNet's pictures",
+    "signs": "from a network that has learned other words",
+}
+
+
+def missing(what: str, command: str) -> str:
+    """Return one sentence for what has no stored run yet, with the command that makes one."""
+    return f"*No run of {what} is stored yet; `{command}` makes one.*"
+
+
+def percent(value: float | Interval) -> str:
+    """Return a share, or the mean of several with its interval, as a sentence says it."""
+    if not isinstance(value, Mapping):
+        return f"{100 * value:.1f} %"
+    low, high = (100 * within_one(value)[end] for end in ("low", "high"))
+    return f"{100 * value['mean']:.1f} %" + (f" [{low:.1f}, {high:.1f}]" if value["n"] > 1 else "")
+
+
+def gain(difference: Interval) -> str:
+    """Return a difference of shares as a verb, in points; see `chapter4_words.gains`."""
+    if difference["low"] == difference["high"] == 0:
+        return "changes nothing"
+    return gains({key: 100 * difference[key] for key in ("mean", "low", "high")} | {"n": difference["n"]})
+
+
+def listed(names: Sequence[object]) -> str:
+    """Return names as a sentence lists them: a, b and c."""
+    *others, last = map(str, names)
+    return f"{', '.join(others)} and {last}" if others else last
+
+
+def count(number: int, one: str, more: str) -> str:
+    """Return a number with its noun."""
+    return f"{number:,} {one if number == 1 else more}"
+
+
+# The network --------------------------------------------------------------------------------------------
+
+
+def of_size(table_i: Mapping[str, int], table_iv: Mapping[str, int]) -> str:
+    """Return what the printed tables are worth, from `sign_speed.size_of` of the two networks."""
+    size, work = by_key("izutov2020_parameters"), by_key("izutov2020_gflops")
+    mine, other = ({k: of[k] / 1e6 for k in ("parameters", "multiply_adds")} for of in (table_i, table_iv))
+    twice = 2 * other["multiply_adds"] / 1e3
+    apart = f"{100 * abs(work.value - twice) / work.value:.0f} % {'more' if work.value > twice else 'fewer'}"
+    return (
+        f"Built line by line, table I has {mine['parameters']:.2f} million parameters; table IV prints "
+        f"{size.printed.removesuffix(' million')}. They are two networks: with pictures halved one bottleneck "
+        f"later, and that one narrower, as in the author's published code, there are {other['parameters']:.2f} "
+        f"million. That one takes {other['multiply_adds'] / 1e3:.2f} billion multiply-adds for a clip, "
+        f"so {twice:.2f} billion single operations. The printed {work.value:g} can only mean single "
+        f"operations, {apart} than are counted here, where convolutions and matrix products count and "
+        "nothing else does."
+    )
+
+
+# Clips --------------------------------------------------------------------------------------------------
+
+
+def of_clips(record: Record | None) -> str:
+    """Return what one run of `signs_in_video` learned: strangers, guessing, and clips robbed of their motion."""
+    if record is None:
+        return missing("signs in video", "thesis run signs_in_video --profile full")
+    m, config, train = record["metrics"], record["config"], record["split"]["train"]
+    asked = m["strangers"]
+    low, high = wilson(asked["top1"], asked["n_clips"])
+    bracket = f"[{100 * low:.1f}, {100 * high:.1f}]"
+    return (
+        f"The network has learned from {train['clips']:,} clips of {config['words']} words by "
+        f"{config['signers']} people, {m['clips_seen']:,} looks in all, starting {BEGUN[config['start']]}, "
+        f"and is asked about {asked['n_clips']:,} clips of "
+        f"{count(config['test_signers'], 'other', 'others')}. It names {percent(asked['top1'])} of them {bracket}, "
+        f"with a mean average precision of {percent(asked['map'])}; guessing gets {percent(chance(record))}. "
+        f"{_verdict([record])} The clips it learned from it names to "
+        f"{percent(m['signers_of_training']['top1'])}. With the frames of a clip out of order it names "
+        f"{percent(m['strangers_frames_shuffled']['top1'])}, and with one frame in the place of all "
+        f"{percent(m['strangers_one_frame']['top1'])}; the nearest mean of the training clips' embeddings, in "
+        f"place of the centres, {percent(m['strangers_by_class_means']['top1'])}. Of all answers "
+        f"{percent(asked['taken_backwards'])} mistake a word for itself backwards, "
+        f"{percent(asked['taken_for_other_path'])} for the same hand on another path, and "
+        f"{percent(asked['taken_for_other_hand'])} for another hand on the same path. (The bracket takes clips "
+        "as independent, which clips of one person are not quite.)"
+    )
+
+
+def _verdict(runs: Records) -> str:
+    """Return whether strangers, or at least the clips learned from, are named better than by guessing."""
+    if above_chance(runs):
+        return "That is more than guessing."
+    if above_chance(runs, "signers_of_training"):
+        return "That cannot be told from guessing: it knows the clips it learned from, and nothing of strangers'."
+    return "That cannot be told from guessing, and neither can what it says of clips it learned from."
+
+
+def of_ladder(rungs: Ladder) -> str:
+    """Return what the stored rungs of table II reach, and which steps can be told from luck."""
+    if not rungs:
+        return missing("the ladder", "make records")
+    first = next(iter(rungs.values()))[0]
+    config, lacking = first["config"], len(RUNGS) - len(rungs)
+    seeds = sorted({len(runs) for runs in rungs.values()})
+    each = (
+        "one seed"
+        if seeds == [1]
+        else f"{listed(seeds)} seeds"
+        if len(seeds) == 1
+        else f"{seeds[0]} to {seeds[-1]} seeds"
+    )
+    said = [
+        f"{'All' if not lacking else f'{len(rungs)} of'} {len(RUNGS)} rungs are stored, with {each} each: "
+        f"{config['words']} {config['vocabulary']}, {first['split']['train']['clips']:,} clips to learn from, "
+        f"frames of {config['size']} pixels, {first['metrics']['strangers']['n_clips']:,} clips by "
+        f"{count(config['test_signers'], 'stranger', 'strangers')}. All start {BEGUN[config['start']]}."
+    ]
+    learned = [rung for rung, runs in rungs.items() if above_chance(runs)]
+    if not learned:
+        said.append(
+            f"No rung can be told from guessing, which gets {percent(chance(first))}. So this is a ladder of runs "
+            "at chance: its order means nothing, and it says nothing about table II."
+        )
+        return " ".join(said)
+    if len(learned) < len(rungs):
+        at_chance = listed([f"*{RUNGS[rung]}*" for rung in rungs if rung not in learned])
+        said.append(f"Not to be told from guessing ({percent(chance(first))}): {at_chance}.")
+    ends = list(rungs)
+    for rung in dict.fromkeys((ends[0], ends[-1])):
+        said.append(
+            f"*{RUNGS[rung]}* names {percent(spread(rungs[rung], 'strangers', 'top1'))} of the strangers' clips "
+            f"(printed, on MS-ASL: {printed_rung(rung)['top1']:.2f} %)."
+        )
+    said.append(_steps(steps(rungs)))
+    return " ".join(filter(None, said))
+
+
+def _steps(found: Mapping[str, Interval]) -> str:
+    """Return which steps of a ladder gain or lose clearly, seed by seed, and which cannot be told."""
+    if not found:
+        return ""
+    if max(step["n"] for step in found.values()) < 2:
+        return "With one seed a rung, no step can be told from luck."
+    clear = {rung: step for rung, step in found.items() if step["n"] > 1 and step["low"] * step["high"] > 0}
+    said = [f"*{RUNGS[rung]}* {gain(step)} on the rung below" for rung, step in clear.items()]
+    rest = len(found) - len(clear)
+    if not said:
+        return "Seed by seed, no step from one rung to the next can be told from luck."
+    others = (
+        f" The other {'step' if rest == 1 else f'{rest} steps'} cannot be told from luck." if rest else ""
+    )
+    return f"Seed by seed, {'; '.join(said)}.{others}"
+
+
+def of_order(records: Records) -> str:
+    """Return what is reached by runs that only ever saw frames out of order, or a single frame."""
+    said = []
+    for shown, words in (("shuffled", "frames out of order"), ("still", "one frame of each clip")):
+        if pairs := shown_as(records, shown):
+            reached = percent(spread([robbed for robbed, _ in pairs], "strangers", "top1"))
+            lost = [
+                robbed["metrics"]["strangers"]["top1"] - whole["metrics"]["strangers"]["top1"]
+                for robbed, whole in pairs
+            ]
+            said.append(
+                f"Trained and asked with {words}, the same network names {reached} of the strangers' clips; "
+                f"against whole clips it {gain(of_the_mean(lost))}."
+            )
+    if not said:
+        return missing("training without order", "thesis run signs_in_video --profile full -p shown shuffled")
+    return " ".join(said)
+
+
+def of_start(records: Records) -> str:
+    """Return what the same network reaches from different starts, which the paper says decides all."""
+    starts = by_start(records)
+    if len(starts) < 2:
+        return missing("two starts side by side", "make records")
+    rung = next(iter(starts.values()))[0]["config"]["rung"]
+    reached = "; ".join(
+        f"{BEGUN[start]} {percent(spread(runs, 'strangers', 'top1'))}"
+        + ("" if above_chance(runs) else ", which cannot be told from guessing")
+        for start, runs in starts.items()
+    )
+    return (
+        f"*{RUNGS[rung]}* names, of strangers' clips of the same words: {reached}. (The strangers are not the same "
+        "ones: people whom a start has seen take no part.)"
+    )
+
+
+def of_subset(records: Records) -> str:
+    """Return whether it is better to learn from all words, or from those alone that are asked."""
+    pairs = subsets(records)
+    if not pairs:
+        return missing("a subset of the words beside all of them", "make records")
+    few, many = ([pair[side] for pair in pairs] for side in (0, 1))
+    words, all_words = (runs[0]["config"]["words"] for runs in (few, many))
+    among = spread(many, "subset", "only_among", "top1")
+    difference = [
+        m["metrics"]["subset"]["only_among"]["top1"] - f["metrics"]["strangers"]["top1"] for f, m in pairs
+    ]
+    return (
+        f"Taught {words} words alone, the network names {percent(spread(few, 'strangers', 'top1'))} of strangers' "
+        f"clips of these; taught {all_words}, {percent(among)} where an answer must be one of the {words}, and "
+        f"{percent(spread(many, 'subset', 'among_all', 'top1'))} where it may be any. Guessing among {words} gets "
+        f"{percent(1 / words)}. To learn the other words too {gain(of_the_mean(difference))}. {_worth(few, among)}"
+    )
+
+
+def _worth(few: Records, among: Interval) -> str:
+    """Return a warning where neither way to learn a subset can be told from guessing."""
+    n_clips = few[0]["metrics"]["strangers"]["n_clips"]
+    if above_chance(few) or wilson(among["mean"], n_clips)[0] > chance(few[0]):
+        return ""
+    return "Neither can be told from guessing, so nothing follows from their difference."

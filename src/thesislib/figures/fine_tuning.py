@@ -1,0 +1,168 @@
+"""What fine-tuning gains on strangers: the records of `fine_tuning` as one figure, a table and words."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from thesislib.figures import style
+from thesislib.figures.chapter4_words import against, reached
+from thesislib.figures.hands import described
+from thesislib.figures.signer_scores import (
+    Records,
+    Scores,
+    difference,
+    guessing,
+    points,
+    protocol_name,
+    protocols_of,
+    scores,
+    systems_under,
+)
+
+LAST_LAYER = "last_layer"
+CONDITIONS = {
+    "as_it_is": "no photograph: as it is",
+    LAST_LAYER: "the last layer alone",
+    "end_to_end": "end to end",
+    "end_to_end_mixed": "end to end, half invented hands",
+    "end_to_end_backgrounds": "end to end, other backgrounds",
+    "end_to_end_scratch": "end to end, untaught before",
+}
+FROZEN = "letters_"  # how the names of systems begin that read the letter network's features
+ROW = 0.27  # inches
+
+
+def by_name(records: Records) -> dict[str, list[Mapping[str, Any]]]:
+    """Return records by what was read, "asl7" or "massey to asl7", those with signers left out first."""
+    found: dict[str, list[Mapping[str, Any]]] = {}
+    for record in sorted(records, key=lambda record: bool(record["config"]["test"])):
+        found.setdefault(record["data"]["name"], []).append(record)
+    return found
+
+
+def highest_frozen(records: Records, protocol: str = "zero_shot") -> float:
+    """Return the percent of the highest system that reads the letter network frozen, of records of such systems.
+
+    It is picked by the people it is of, so it is a bar to clear and no estimate.
+    """
+    names = [name for name in systems_under(records, protocol) if name.startswith(FROZEN)]
+    return max(scores(records, name, protocol).mean for name in names)
+
+
+def conditions(
+    sets: Mapping[str, Records], frozen: Mapping[str, float] | None = None, protocol: str = "zero_shot"
+) -> Figure:
+    """Draw each condition's mean with its interval and a dot a signer, a panel a set; `by_name` gives the sets.
+
+    ``frozen``: by set, what `highest_frozen` reaches in percent: a dashed line.
+    """
+    bar = {name: value for name, value in (frozen or {}).items() if name in sets}
+    shown = {name: measured(records, protocol) for name, records in sets.items()}
+    shown = {name: rows for name, rows in shown.items() if rows}
+    height = [len(rows) for rows in shown.values()]
+    figure, grid = style.figure(
+        ROW * sum(height) + 0.45 * len(shown) + 0.7,
+        rows=len(shown),
+        sharex=True,
+        squeeze=False,
+        height_ratios=height,
+    )
+    said = []
+    for axes, (name, rows) in zip(grid[:, 0], shown.items(), strict=True):
+        found = {row: scores(sets[name], row, protocol) for row in rows}
+        _panel(axes, found)
+        axes.set_title(name, loc="left")
+        axes.axvline(guessing(sets[name]), color=style.BLACK, linewidth=1, linestyle=":", label="guessing")
+        if name in bar:
+            label = "the same network frozen, its highest row"
+            axes.axvline(bar[name], color=style.ORANGE, linewidth=1.2, linestyle="--", label=label)
+        listed = [f"{CONDITIONS[row]} {value.mean:.1f}" for row, value in found.items()]
+        listed += [f"the same network frozen, its highest row {bar[name]:.1f}"] if name in bar else []
+        said.append(f"{name}: {', '.join(listed)}")
+    header, top = "mean [95 % interval]", grid[0, 0]
+    top.text(1.02, 1.01, header, transform=top.transAxes, va="bottom", fontsize=8.5, color="#555555")
+    grid[-1, 0].set_xlim(0, None)
+    grid[-1, 0].set_xlabel(f"accuracy, %, {protocol_name(protocol)}: small dots are signers")
+    lines = {
+        label: line
+        for axes in grid[:, 0]
+        for line, label in zip(*axes.get_legend_handles_labels(), strict=True)
+    }
+    figure.legend(lines.values(), lines.keys(), loc="outside lower center", ncols=2, fontsize=9)
+    return described(figure, f"Accuracy in percent, {protocol_name(protocol)}. {'; '.join(said)}.")
+
+
+def table(records: Records) -> pd.DataFrame:
+    """Return one row a condition: accuracy with its interval by protocol, and points over the last layer alone.
+
+    Points are paired by signer. A dash stands where there is nothing to compare with.
+    """
+    protocols = protocols_of(records)
+    names = list(dict.fromkeys(name for protocol in protocols for name in measured(records, protocol)))
+    rows: dict[str, dict[str, str]] = {}
+    for name in names:
+        cells = rows[CONDITIONS[name]] = {}
+        for protocol in protocols:
+            there = measured(records, protocol)
+            found = scores(records, name, protocol) if name in there else None
+            compared = found and name != LAST_LAYER and LAST_LAYER in there
+            gain = points(difference(records, name, LAST_LAYER, protocol)) if compared else "–"
+            cells[f"{protocol_name(protocol)}, %"] = found.text if found else "–"
+            cells[f"{protocol_name(protocol)}, points gained"] = gain.replace("-", "−")
+        cells["seeds"] = str(scores(records, name, protocols[0]).seeds)
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def told(sets: Mapping[str, Records], frozen: Mapping[str, float] | None = None) -> str:
+    """Return a paragraph a set: what the letter network reads as it is, and what each condition gains on which.
+
+    ``frozen`` as in `conditions`. Sets without the last layer alone have nothing to compare with.
+    """
+    paragraphs = []
+    for name, records in sets.items():
+        there = measured(records, "zero_shot")
+        rivals = [other for other in there if other not in ("as_it_is", LAST_LAYER)]
+        said = [
+            f"**`{name}`.** As it is, the letter network reaches {reached(records, 'as_it_is', 'zero_shot')}."
+        ]
+        if LAST_LAYER in there:
+            said.append(f"Against that, *the last layer alone* {against(records, LAST_LAYER, 'as_it_is')}.")
+            gained = [f"*{CONDITIONS[other]}* {against(records, other, LAST_LAYER)}" for other in rivals]
+            said += [f"Against the last layer alone, {'; '.join(gained)}."] if gained else []
+        bar = (frozen or {}).get(name)
+        if bar is not None and "end_to_end" in there:
+            mean = scores(records, "end_to_end", "zero_shot").mean
+            side = "above" if mean > bar else "below"
+            said.append(
+                f"End to end, {mean:.1f} % are {abs(mean - bar):.1f} points {side} the {bar:.1f} % of the highest "
+                "row of the same network frozen."
+            )
+        paragraphs.append(" ".join(said))
+    return "\n\n".join(paragraphs)
+
+
+def measured(records: Records, protocol: str) -> list[str]:
+    """Return the conditions that were measured under a protocol, in the order of `CONDITIONS`."""
+    there = systems_under(records, protocol)
+    return [name for name in CONDITIONS if name in there]
+
+
+def _panel(axes: Axes, found: Mapping[str, Scores]) -> None:
+    """Draw a row a condition, the first on top: mean and interval, below them a dot a signer, numbers at right."""
+    place = np.arange(len(found))[::-1]
+    beside = axes.get_yaxis_transform()
+    for y, value in zip(place, found.values(), strict=True):
+        people = list(value.by_signer.values())
+        axes.plot(people, [y - 0.29] * len(people), "o", color="#777777", markersize=3.6, markeredgewidth=0)
+        axes.plot([value.low, value.high], [y, y], color=style.BLUE, linewidth=2.2, solid_capstyle="butt")
+        axes.plot(value.mean, y, "D", color=style.BLUE, markersize=6, markeredgecolor="white")
+        axes.text(1.02, y, value.text, transform=beside, va="center", fontsize=9)
+    axes.set_yticks(place, [CONDITIONS[name] for name in found])
+    axes.tick_params(axis="y", length=0)
+    axes.grid(axis="y", visible=False)
+    axes.set_ylim(-0.65, len(found) - 0.5)
+    axes.spines["left"].set_visible(False)

@@ -1,0 +1,82 @@
+"""The paragraphs of chapter 6 on streams, on where a network looks and on how fast it is, as Markdown.
+
+Each function takes a record, which may be None; then it says which command makes one.
+"""
+
+from thesislib.figures.chapter6_numbers import Record, chance
+from thesislib.figures.chapter6_words import count, missing, percent
+
+LAST_MASK = "after_bottleneck_12"
+
+
+def of_stream(record: Record | None) -> str:
+    """Return how right a window over strangers' streams was."""
+    if record is None:
+        return missing("a stream", "thesis run signs_in_video --profile full")
+    s, config = record["metrics"]["streams"], record["config"]
+    said = (
+        f"{count(s['n_signed'], 'word is', 'words are')} signed one after another, in "
+        f"{count(s['n_streams'], 'stream by a stranger', 'streams by a stranger each')}. The threshold, "
+        f"{s['threshold']:.2f}, is the best for the streams of the validation signers. "
+    )
+    if not s["n_said"]:
+        return said + "Above it nothing is said at all, so every word is left out."
+    late = s.get("lag_frames")
+    side = "after" if late is None or late > 0 else "before"
+    lag = (
+        ""
+        if late is None
+        else f" A right answer comes {abs(late):.1f} frames {side} its sign ends, on average."
+    )
+    return (
+        f"{said}{count(s['n_said'], 'word is', 'words are')} said; {percent(s['precision'])} of them are "
+        f"right: the word is, and its window shares {percent(s['overlap'])} or more of the frames that it and the "
+        f"sign cover together. Of the signs {percent(s['recall'])} are found. By the order of words "
+        f"alone the word error rate is {percent(s['word_error_rate'])}: {s['substituted']} substituted, "
+        f"{s['left_out']} left out, {s['put_in']} put in.{lag} Of the windows that see a whole sign, or nothing "
+        f"else, {percent(s['windows_named_right'])} are named right; guessing among "
+        f"{config['words']} words gets {percent(chance(record))}."
+    )
+
+
+def of_masks(record: Record | None, without: Record | None = None) -> str:
+    """Return how sharp a run's masks are, beside those of a run that learned without the loss on them."""
+    if record is None or LAST_MASK not in record["metrics"]["masks"]:
+        return missing("attention", "thesis run signs_in_video --profile full -p rung tv_loss")
+    said = []
+    for run, words in ((record, "with the loss on its masks"), (without, "without it")):
+        if run is not None:
+            told = "; ".join(
+                f"{place.replace('_', ' ')} {mask['undecided']:.2f}"
+                for place, mask in run["metrics"]["masks"].items()
+            )
+            said.append(f"{words}: {told}")
+    text = f"A mask's mean distance from 0 or 1, whichever is nearer, {'; '.join(said)}. It is 0.5 at most."
+    if without is None:
+        return f"{text} {missing('the same network without the loss', 'make records')}"
+    sharper = all(
+        mask["undecided"] < without["metrics"]["masks"][place]["undecided"]
+        for place, mask in record["metrics"]["masks"].items()
+    )
+    does = "makes" if sharper else "does not make"
+    return f"{text} In these two runs the loss {does} them sharper."
+
+
+def of_speed(record: Record | None) -> str:
+    """Return how fast the network is beside torchvision's full 3D ResNet, as ratios of one run of `sign_speed`."""
+    if record is None:
+        return missing("the networks' speed", "thesis run sign_speed --profile full")
+    m = record["metrics"]
+    peer, ours = (
+        m["peer"],
+        {k: row for k, row in m["systems"].items() if k.startswith("s3d_mobilenet_v3_table_iv_")},
+    )
+    said = [
+        f"at {row['input_px']} pixels {1 / row[f'latency_ratio_to_{peer}_pytorch']:.1f} times as fast with PyTorch "
+        f"and {1 / row[f'latency_ratio_to_{peer}_onnx']:.1f} times with ONNX Runtime"
+        for row in ours.values()
+    ]
+    return (
+        f"On one thread of a processor the network of table IV is, beside torchvision's full 3D ResNet ({peer}) on "
+        f"the same clips, {'; '.join(said)}. The document prints no time, so there is none to compare with."
+    )
