@@ -81,7 +81,7 @@ def _split_line(split: Mapping[str, Any]) -> str:
                 who = f"of {len(numbers['subjects']):,} people"
             else:
                 first, end = numbers["signers"]
-                who = f"by {end - first:,} signers"
+                who = f"by {end - first:,} signer" + "s" * (end - first != 1)
             what = "hands" if "hands" in numbers else "clips"
             counts.append(f"{part.replace('_', ' ')} {numbers[what]:,} {what} {who}")
     return ", ".join([str(split["name"]), *counts] if "name" in split else counts)

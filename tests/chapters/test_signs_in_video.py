@@ -369,7 +369,14 @@ def test_what_is_learned_from_is_named(config, record, monkeypatch):
 
 
 def test_only_full_runs_are_committed_and_each_has_a_name():
-    asked = [{}, {"rung": "am_softmax"}, {"seed": 1}, {"shown": "still"}, {"start": "imagenet"}, {"words": 30}]
+    asked = [
+        {},
+        {"rung": "am_softmax"},
+        {"seed": 1},
+        {"shown": "still"},
+        {"start": "imagenet"},
+        {"words": 30},
+    ]
     full = [signs_in_video.record_path(Config.profile("full", **more)) for more in asked]
     assert len(set(full)) == len(asked) and all(paths.RESULTS in path.parents for path in full)
     assert full[0].name.startswith("tv_loss-100_gestures-224px-seed0-")

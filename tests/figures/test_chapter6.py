@@ -109,6 +109,7 @@ def clips_record(
         "metrics": {
             "clips_seen": 14400,
             "strangers": named(top1) | taken,
+            "strangers_top1": {"by_signer": [top1 + d for d in (-0.02, -0.01, 0.0, 0.01, 0.02)]},
             "strangers_by_class_means": named(0.55),
             "strangers_frames_shuffled": named(0.3),
             "strangers_one_frame": named(0.25),
@@ -261,14 +262,19 @@ def test_the_ladder_is_the_setting_with_most_rungs_in_their_order():
     assert numbers.best_of(ladder)["config"]["rung"] == "tv_loss"
 
 
-def test_steps_are_paired_by_seed_and_only_with_the_rung_below():
+def test_steps_are_paired_by_person_and_only_with_the_rung_below():
     steps = numbers.steps(numbers.ladder(stored()))
     assert list(steps) == ["temporal_jitter", "dropout"]  # below tv_loss stands attention, which is not there
-    assert steps["temporal_jitter"]["mean"] == pytest.approx(0.1) and steps["temporal_jitter"]["n"] == 3
+    assert steps["temporal_jitter"]["mean"] == pytest.approx(0.1) and steps["temporal_jitter"]["n"] == 5
+    alone = [
+        run for run in stored() if run["config"]["rung"] != "temporal_jitter" or run["config"]["seed"] == 1
+    ]
+    jitter = numbers.steps(numbers.ladder(alone))["temporal_jitter"]  # one seed of each
+    assert jitter["mean"] == pytest.approx(0.1)
     said = words.of_ladder(numbers.ladder(stored()))
     assert f"4 of {len(RUNGS)} rungs are stored, with 3 seeds each" in said
     assert (
-        "*+ temporal jitter* gains 10.0 points" in said and "The other step cannot be told from luck." in said
+        "*+ temporal jitter* gains 10.0 points" in said and "The other step cannot be told from zero." in said
     )
     assert "*+ hard TV loss* names 71.0 %" in said and "85.00 %" in said
 
@@ -319,8 +325,8 @@ def test_starts_are_set_side_by_side():
         "signs": [other],
     }
     said = words.of_start([*lower, one, other])
-    assert "from nothing 13.0 %, which cannot be told from guessing" in said
-    assert "from a network that has learned other words 70.0 %." in said
+    assert "from nothing 13.0 % [11.0, 15.0], which cannot be told from guessing" in said
+    assert "from a network that has learned other words 70.0 % [68.0, 72.0]." in said
     assert "stored yet" in words.of_start([one]) and "stored yet" in words.of_start([])
     assert list(numbers.ladder([one, *lower])) == ["dropout", "tv_loss"]  # of one start
 

@@ -7,7 +7,7 @@ import numpy as np
 from scipy.stats import binomtest
 
 from thesislib.evaluation.intervals import of_the_mean
-from thesislib.figures.signs import METRICS, RUNGS, STARTS
+from thesislib.figures.signs import RUNGS, STARTS
 
 Record = Mapping[str, Any]
 Records = Sequence[Record]
@@ -74,6 +74,16 @@ def spread(runs: Records, *way: str) -> dict[str, float]:
     return within_one(of_the_mean(found))
 
 
+def by_person(runs: Records) -> np.ndarray:
+    """Return which share of each stranger's clips is named right, float [P]: the mean over runs."""
+    return np.mean([run["metrics"]["strangers_top1"]["by_signer"] for run in runs], axis=0)
+
+
+def over_people(runs: Records) -> dict[str, float]:
+    """Return the mean over strangers of what is named right, with Student's interval, cut off at 0 and 1."""
+    return within_one(of_the_mean(by_person(runs)))
+
+
 def within_one(share: Interval) -> dict[str, float]:
     """Return a share whose interval ends at 0 and 1, as shares do."""
     return {**share, "low": max(share["low"], 0.0), "high": min(share["high"], 1.0)}
@@ -90,10 +100,15 @@ def wilson(share: float, count: int) -> tuple[float, float]:
     return float(found.low), float(found.high)
 
 
-def above_chance(runs: Records, asked: str = "strangers") -> bool:
-    """Return whether top-1 is above guessing: the mean over seeds, as a share of the clips that each was asked."""
-    of = runs[0]["metrics"][asked]
-    return wilson(spread(runs, asked, "top1")["mean"], of["n_clips"])[0] > chance(runs[0])
+def above_chance(runs: Records) -> bool:
+    """Return whether strangers are named better than by guessing: the whole interval over them lies above it."""
+    return over_people(runs)["low"] > chance(runs[0])
+
+
+def taught_above_chance(runs: Records) -> bool:
+    """Return whether at least the clips that taught are, by Wilson's interval of their share."""
+    of = runs[0]["metrics"]["signers_of_training"]
+    return wilson(spread(runs, "signers_of_training", "top1")["mean"], of["n_clips"])[0] > chance(runs[0])
 
 
 def ladder(records: Records) -> Ladder:
@@ -112,25 +127,25 @@ def ladder(records: Records) -> Ladder:
 
 
 def rungs(of: Ladder) -> dict[str, dict[str, Interval]]:
-    """Return rung -> metric (top1, map) -> interval over seeds, as `signs.ladder` draws it."""
+    """Return rung -> top1, with an interval over people, and map, over seeds, as `signs.ladder` draws them."""
     return {
-        rung: {metric: spread(runs, "strangers", metric) for metric in METRICS} for rung, runs in of.items()
+        rung: {"top1": over_people(runs), "map": spread(runs, "strangers", "map")}
+        for rung, runs in of.items()
     }
 
 
-def steps(of: Ladder, metric: str = "top1") -> dict[str, Interval]:
-    """Return what each rung adds to the one below it, seed by seed; where that one is not stored, nothing."""
+def steps(of: Ladder) -> dict[str, Interval]:
+    """Return what each rung adds to the one below it, person by person, by runs whose seeds both have.
+
+    Where the one below is not stored, or has no seed in common, nothing is told.
+    """
     found, order = {}, list(RUNGS)
     for rung, runs in of.items():
-        below = of.get(order[order.index(rung) - 1], ()) if rung != order[0] else ()
-        base = {run["config"]["seed"]: run["metrics"]["strangers"][metric] for run in below}
-        pairs = [
-            run["metrics"]["strangers"][metric] - base[run["config"]["seed"]]
-            for run in runs
-            if run["config"]["seed"] in base
-        ]
-        if pairs:
-            found[rung] = of_the_mean(pairs)
+        below = of.get(order[order.index(rung) - 1], []) if rung != order[0] else []
+        shared = {run["config"]["seed"] for run in runs} & {run["config"]["seed"] for run in below}
+        if shared:
+            above, base = ([r for r in some if r["config"]["seed"] in shared] for some in (runs, below))
+            found[rung] = of_the_mean(by_person(above) - by_person(base))
     return found
 
 

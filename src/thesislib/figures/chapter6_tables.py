@@ -17,6 +17,7 @@ from thesislib.figures.chapter6_numbers import (
     chance,
     clips_a_word,
     of_films,
+    over_people,
     spread,
 )
 from thesislib.figures.chapter6_words import percent
@@ -175,22 +176,27 @@ def starts(record: Record) -> pd.DataFrame:
 
 
 def rungs(of: Ladder) -> pd.DataFrame:
-    """Return one row a rung: strangers, the clips learned from, clips robbed of their motion, seeds; percent."""
+    """Return one row a rung: strangers, the clips learned from, clips robbed of their motion, seeds; percent.
+
+    The first interval is over the people asked, the others over seeds, where there are several.
+    """
     columns = {
-        "top-1": ("strangers", "top1"),
         "mAP": ("strangers", "map"),
         "top-1, clips learned from": ("signers_of_training", "top1"),
         "top-1, frames out of order": ("strangers_frames_shuffled", "top1"),
         "top-1, one frame": ("strangers_one_frame", "top1"),
     }
     rows = {
-        RUNGS[rung]: {title: _cell(spread(runs, *way)) for title, way in columns.items()}
+        RUNGS[rung]: {"top-1": _cell(over_people(runs))}
+        | {title: _cell(spread(runs, *way)) for title, way in columns.items()}
         | {"seeds": str(len(runs))}
         for rung, runs in of.items()
     }
     if of:
         guess = f"{100 * chance(next(iter(of.values()))[0]):.1f}"
-        rows["guessing"] = {title: guess if title != "mAP" else "–" for title in columns} | {"seeds": "–"}
+        rows["guessing"] = (
+            {"top-1": guess} | {t: guess if t != "mAP" else "–" for t in columns} | {"seeds": "–"}
+        )
     return pd.DataFrame.from_dict(rows, orient="index")
 
 

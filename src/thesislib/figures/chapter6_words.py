@@ -16,10 +16,12 @@ from thesislib.figures.chapter6_numbers import (
     above_chance,
     by_start,
     chance,
+    over_people,
     shown_as,
     spread,
     steps,
     subsets,
+    taught_above_chance,
     wilson,
     within_one,
 )
@@ -93,13 +95,11 @@ def of_clips(record: Record | None) -> str:
         return missing("signs in video", "thesis run signs_in_video --profile full")
     m, config, train = record["metrics"], record["config"], record["split"]["train"]
     asked = m["strangers"]
-    low, high = wilson(asked["top1"], asked["n_clips"])
-    bracket = f"[{100 * low:.1f}, {100 * high:.1f}]"
     return (
         f"The network has learned from {train['clips']:,} clips of {config['words']} words by "
         f"{config['signers']} people, {m['clips_seen']:,} looks in all, starting {BEGUN[config['start']]}, "
         f"and is asked about {asked['n_clips']:,} clips of "
-        f"{count(config['test_signers'], 'other', 'others')}. It names {percent(asked['top1'])} of them {bracket}, "
+        f"{count(config['test_signers'], 'other', 'others')}. It names {percent(over_people([record]))} of them, "
         f"with a mean average precision of {percent(asked['map'])}; guessing gets {percent(chance(record))}. "
         f"{_verdict([record])} The clips it learned from it names to "
         f"{percent(m['signers_of_training']['top1'])}. With the frames of a clip out of order it names "
@@ -108,8 +108,8 @@ def of_clips(record: Record | None) -> str:
         f"place of the centres, {percent(m['strangers_by_class_means']['top1'])}. Of all answers "
         f"{percent(asked['taken_backwards'])} mistake a word for itself backwards, "
         f"{percent(asked['taken_for_other_path'])} for the same hand on another path, and "
-        f"{percent(asked['taken_for_other_hand'])} for another hand on the same path. (The bracket takes clips "
-        "as independent, which clips of one person are not quite.)"
+        f"{percent(asked['taken_for_other_hand'])} for another hand on the same path. (Brackets: 95 % over the "
+        "people asked.)"
     )
 
 
@@ -117,7 +117,7 @@ def _verdict(runs: Records) -> str:
     """Return whether strangers, or at least the clips learned from, are named better than by guessing."""
     if above_chance(runs):
         return "That is more than guessing."
-    if above_chance(runs, "signers_of_training"):
+    if taught_above_chance(runs):
         return "That cannot be told from guessing: it knows the clips it learned from, and nothing of strangers'."
     return "That cannot be told from guessing, and neither can what it says of clips it learned from."
 
@@ -155,28 +155,27 @@ def of_ladder(rungs: Ladder) -> str:
     ends = list(rungs)
     for rung in dict.fromkeys((ends[0], ends[-1])):
         said.append(
-            f"*{RUNGS[rung]}* names {percent(spread(rungs[rung], 'strangers', 'top1'))} of the strangers' clips "
+            f"*{RUNGS[rung]}* names {percent(over_people(rungs[rung]))} of the strangers' clips "
             f"(printed, on MS-ASL: {printed_rung(rung)['top1']:.2f} %)."
         )
-    said.append(_steps(steps(rungs)))
+    said.append(_steps(steps(rungs), seeds == [1]))
     return " ".join(filter(None, said))
 
 
-def _steps(found: Mapping[str, Interval]) -> str:
-    """Return which steps of a ladder gain or lose clearly, seed by seed, and which cannot be told."""
+def _steps(found: Mapping[str, Interval], one_seed: bool) -> str:
+    """Return which steps of a ladder gain or lose clearly, person by person, and which cannot be told."""
     if not found:
         return ""
-    if max(step["n"] for step in found.values()) < 2:
-        return "With one seed a rung, no step can be told from luck."
     clear = {rung: step for rung, step in found.items() if step["n"] > 1 and step["low"] * step["high"] > 0}
     said = [f"*{RUNGS[rung]}* {gain(step)} on the rung below" for rung, step in clear.items()]
     rest = len(found) - len(clear)
+    luck = " With one seed a rung, luck in training is not in these brackets." if one_seed else ""
     if not said:
-        return "Seed by seed, no step from one rung to the next can be told from luck."
+        return f"Person by person, no step from one rung to the next can be told from zero.{luck}"
     others = (
-        f" The other {'step' if rest == 1 else f'{rest} steps'} cannot be told from luck." if rest else ""
+        f" The other {'step' if rest == 1 else f'{rest} steps'} cannot be told from zero." if rest else ""
     )
-    return f"Seed by seed, {'; '.join(said)}.{others}"
+    return f"Person by person, {'; '.join(said)}.{others}{luck}"
 
 
 def of_order(records: Records) -> str:
@@ -184,7 +183,7 @@ def of_order(records: Records) -> str:
     said = []
     for shown, words in (("shuffled", "frames out of order"), ("still", "one frame of each clip")):
         if pairs := shown_as(records, shown):
-            reached = percent(spread([robbed for robbed, _ in pairs], "strangers", "top1"))
+            reached = percent(over_people([robbed for robbed, _ in pairs]))
             lost = [
                 robbed["metrics"]["strangers"]["top1"] - whole["metrics"]["strangers"]["top1"]
                 for robbed, whole in pairs
@@ -205,7 +204,7 @@ def of_start(records: Records) -> str:
         return missing("two starts side by side", "make records")
     rung = next(iter(starts.values()))[0]["config"]["rung"]
     reached = "; ".join(
-        f"{BEGUN[start]} {percent(spread(runs, 'strangers', 'top1'))}"
+        f"{BEGUN[start]} {percent(over_people(runs))}"
         + ("" if above_chance(runs) else ", which cannot be told from guessing")
         for start, runs in starts.items()
     )
@@ -227,7 +226,7 @@ def of_subset(records: Records) -> str:
         m["metrics"]["subset"]["only_among"]["top1"] - f["metrics"]["strangers"]["top1"] for f, m in pairs
     ]
     return (
-        f"Taught {words} words alone, the network names {percent(spread(few, 'strangers', 'top1'))} of strangers' "
+        f"Taught {words} words alone, the network names {percent(over_people(few))} of strangers' "
         f"clips of these; taught {all_words}, {percent(among)} where an answer must be one of the {words}, and "
         f"{percent(spread(many, 'subset', 'among_all', 'top1'))} where it may be any. Guessing among {words} gets "
         f"{percent(1 / words)}. To learn the other words too {gain(of_the_mean(difference))}. {_worth(few, among)}"
