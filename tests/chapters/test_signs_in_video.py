@@ -313,6 +313,7 @@ def test_the_record_tells_what_its_arrays_say(config, record, monkeypatch):
     first = arrays["word"] < 2
     alone = word_metrics(arrays["scores"][first][:, :2], arrays["word"][first])
     assert metrics["subset"]["only_among"] == alone
+    assert metrics["subset"]["only_among_top1"]["mean"] == pytest.approx(alone["top1"])
     assert metrics["trivial"]["top1"] == metrics["trivial"]["map"] == 1 / 4
     assert len(metrics["history"]["loss"]) == 2 and metrics["clips_seen"] == 2 * 32
     assert [arrays[f"mask_after_bottleneck_{n}"].shape for n in (9, 12)] == [(3, 8, 2, 2), (3, 4, 1, 1)]
@@ -393,3 +394,28 @@ def test_without_attention_there_are_no_masks():
     network = S3DMobileNetV3(attention=False, rows=sign_training.rows(0.125)).eval()
     frame = np.zeros((2, 16, 3, SIZE, SIZE), np.uint8)
     assert signs_in_video._masks(network, frame) == ({}, {})
+
+
+def test_statistics_are_measured_on_batches_of_everybody():
+    """Clips lie in order of their signers: batches in that order would miss how signers differ."""
+    network = build(Config.profile("smoke", rung="am_softmax", width=0.125))
+    shade = np.repeat(np.array([20, 220], np.uint8), 8)  # two signers, eight clips each
+    frame = np.broadcast_to(shade[:, None, None, None, None], (16, 16, 3, SIZE, SIZE)).copy()
+    torch.manual_seed(3)
+    settle(network, frame, 8)
+    with torch.no_grad():
+        first = network.stem[0](to_input(torch.from_numpy(frame)))
+    apart = first[8:].mean((0, 2, 3, 4)) - first[:8].mean((0, 2, 3, 4))
+    assert (network.stem[1].running_var > 0.15 * apart.square()).all()  # a quarter, were batches even
+
+
+def test_a_word_that_comes_twice_is_two_signs():
+    """A window that sees the first whole counts, however often the word comes."""
+    label = np.array([-1] * 8 + [0] * 12 + [-1] * 20 + [0] * 12)
+    words = np.where(
+        np.arange(len(label)) < 30, 0, 1
+    )  # said of the window that ends there: later ones are wrong
+    scores = np.eye(2)[words]
+    share = sign_streams._windows_named_right([scores], [(np.zeros(1), label)], 1)
+    ends = [t for t in range(len(label)) if 19 <= t <= 23 or t >= 51]  # of windows that see a sign whole
+    assert share == np.mean([words[t] == 0 for t in ends])

@@ -55,7 +55,8 @@ def scores(
 def settle(network: S3DMobileNetV3, frame: np.ndarray, batch_size: int, shown: str = "clip") -> None:
     """Measure the statistics of batch norm anew on clips uint8 [N, T, 3, S, S]; all else is as in evaluation.
 
-    Those that training leaves are running means, which lag behind a network that learned in few steps.
+    Those that training leaves are running means, which lag behind a network that learned in few steps. Clips are
+    drawn into batches from torch's generator, as in training: of one person's clips variances are too small.
     """
     device = next(network.parameters()).device
     norms = [module for module in network.eval().modules() if isinstance(module, nn.BatchNorm3d)]
@@ -64,9 +65,10 @@ def settle(network: S3DMobileNetV3, frame: np.ndarray, batch_size: int, shown: s
         norm.reset_running_stats()
         norm.momentum = None  # the mean over all batches
         norm.train()
-    batches = [batch for batch in torch.from_numpy(frame).split(batch_size) if len(batch) == batch_size]
-    for batch in batches or [torch.from_numpy(frame)]:
-        network(as_shown(to_input(batch.to(device)), shown))
+    order = torch.randperm(len(frame))
+    batches = [rows for rows in order.split(batch_size) if len(rows) == batch_size]
+    for rows in batches or [order]:
+        network(as_shown(to_input(torch.from_numpy(frame[rows]).to(device)), shown))
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
     network.eval()

@@ -65,9 +65,12 @@ def _windows_named_right(scores: list[np.ndarray], asked: list[Stream], step: in
     """Return for which share of the windows that see a whole sign, or nothing else, its word has the best score."""
     right = []
     for some, (_, label) in zip(scores, asked, strict=True):
+        truth = streams.signed(label)
         for row, frames in enumerate(streams.windows(len(label), every=step)):
-            seen = label[frames]
-            word, count = np.unique(seen[seen != streams.REST], return_counts=True)
-            if len(word) == 1 and (count[0] == streams.WINDOW or count[0] == (label == word[0]).sum()):
-                right.append(some[row].argmax() == word[0])
+            seen = (truth.begin <= frames[-1]) & (frames[0] < truth.end)  # of each sign, something
+            if seen.sum() == 1:
+                begin, end = int(truth.begin[seen][0]), int(truth.end[seen][0])
+                inside = frames[0] <= begin and end - 1 <= frames[-1]
+                if inside or (begin <= frames[0] and frames[-1] < end):
+                    right.append(some[row].argmax() == truth.word[seen][0])
     return float(np.mean(right)) if right else 0.0

@@ -69,7 +69,8 @@ def _measure(config: Config) -> dict[str, Any]:
     network, loss, history = trained(config, clips["train"], record_path(config), watch)
     if config.is_kept:
         sign_starts.keep(network, parts(config)["train"].signers, record_path(config).stem)
-    test, word = middle["test"], clips["test"].label
+    test, word, who = middle["test"], clips["test"].label, clips["test"].signer
+    few = word < config.subset
     runtime.seed_everything(config.seed, TEST_DRAW)
     found = scores(network, loss, test, config.shown)
     stream_metrics, stream_arrays = sign_streams.measure(
@@ -80,8 +81,11 @@ def _measure(config: Config) -> dict[str, Any]:
         "history": {name: [row[name] for row in history] for name in history[0]},
         "clips_seen": config.epochs * _in_batches(len(clips["train"]), config.batch_size),
         "parameters": count_parameters(network),
+        "validation": word_metrics(
+            scores(network, loss, middle["validation"], config.shown), clips["validation"].label
+        ),
         "strangers": word_metrics(found, word) | confusions(found, word),
-        "strangers_top1": over_people(found, word, clips["test"].signer),
+        "strangers_top1": over_people(found, word, who),
         "strangers_by_class_means": word_metrics(
             _by_class_means(network, middle, clips["train"], config), word
         ),
@@ -95,11 +99,13 @@ def _measure(config: Config) -> dict[str, Any]:
             "words": config.subset,
             "only_among": word_metrics(*of_words(found, word, range(config.subset), only_among=True)),
             "among_all": word_metrics(*of_words(found, word, range(config.subset), only_among=False)),
+            "only_among_top1": over_people(found[few][:, : config.subset], word[few], who[few]),
+            "among_all_top1": over_people(found[few], word[few], who[few]),
         },
         "streams": stream_metrics,
         "masks": mask_metrics,
     }
-    arrays = {"scores": found, "word": word, "signer": clips["test"].signer}
+    arrays = {"scores": found, "word": word, "signer": who}
     arrays |= {"words": np.array(clips["test"].words)} | stream_arrays | mask_arrays
     results.write_arrays(arrays_path(config), arrays)
     return results.make_record(

@@ -1,0 +1,97 @@
+"""A stream that plays: its frames and words are in the page, and the script moves through them."""
+
+import base64
+import html
+import io
+import json
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from thesislib.evaluation.streams import Events
+from thesislib.figures import stream_player
+
+WORDS = ("aba", "b<u")
+LABEL = np.array([-1] * 4 + [0] * 16 + [-1] * 4 + [1] * 16)
+
+
+@pytest.fixture(scope="module")
+def frame() -> np.ndarray:
+    """Forty frames of one colour each."""
+    shade = np.linspace(10, 240, 40).round().astype(np.uint8)
+    return np.broadcast_to(shade[:, None, None, None], (40, 3, 32, 32)).copy()
+
+
+@pytest.fixture(scope="module")
+def made(frame) -> str:
+    said = Events(np.array([0, 0]), np.array([4, 24]), np.array([20, 40]), np.array([0.9, 0.5]))
+    scores = np.stack([np.linspace(0.9, 0.1, 20), np.linspace(0.1, 0.9, 20)], axis=1)
+    return stream_player.player(frame, LABEL, said, WORDS, scores, overlap=0.5, every=2)
+
+
+def data_of(made: str) -> dict:
+    return json.loads(re.search(r"const data = (\{.*\}), root", made)[1].replace("<\\/", "</"))
+
+
+def test_the_sheet_holds_every_frame_in_its_place(made, frame):
+    sheet = np.asarray(Image.open(io.BytesIO(base64.b64decode(re.search(r"base64,([^\"]+)", made)[1]))))
+    for number in (0, 15, 16, 39):
+        row, column = divmod(number, stream_player.COLUMNS)
+        cell = sheet[32 * row : 32 * row + 32, 32 * column : 32 * column + 32]
+        assert abs(cell.mean() - frame[number].mean()) < 2
+
+
+def test_the_script_is_told_what_was_signed_and_said(made):
+    data = data_of(made)
+    assert data["signed"] == [{"word": "aba", "begin": 4, "end": 20}, {"word": "b<u", "begin": 24, "end": 40}]
+    assert [(told["word"], told["right"]) for told in data["said"]] == [("aba", True), ("aba", False)]
+    assert data["guesses"][0] == [["aba", 0.9], ["b<u", 0.1]] and data["guesses"][-1][0] == ["b<u", 0.9]
+    assert len(data["guesses"]) == 20 and data["frames"] == 40
+    alt = html.unescape(re.search(r'aria-label="([^"]+)"', made)[1])
+    assert "2 words are signed, and 1 of 2 answers are right" in alt
+
+
+def test_nothing_is_asked_of_other_hosts_and_words_cannot_close_the_script(made, frame):
+    assert not re.findall(r"https?://|src=", made.replace("sheet.src =", ""))
+    none = Events(*(np.zeros(0, np.int64) for _ in range(4)))
+    words = ("</script>", "b")
+    scores = np.zeros((40, 2))
+    assert stream_player.player(frame, LABEL, none, words, scores, overlap=0.5).count("</script>") == 1
+
+
+def test_parts_of_different_streams_are_refused(frame):
+    none = Events(*(np.zeros(0, np.int64) for _ in range(4)))
+    with pytest.raises(ValueError, match="not of one stream"):
+        stream_player.player(frame, LABEL[:-1], none, WORDS, np.zeros((40, 2)), overlap=0.5)
+    with pytest.raises(ValueError, match="not of one stream"):
+        stream_player.player(frame, LABEL, none, WORDS, np.zeros((39, 2)), overlap=0.5)
+
+
+def test_play_slider_and_text_work_in_a_browser(made, chromium):
+    playwright_api = pytest.importorskip("playwright.sync_api")
+    with playwright_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=chromium, args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+        )
+        page, errors = browser.new_page(), []
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.set_content(f"<!doctype html><body>{made}</body>")
+        slider, signed, said = (page.locator(f".stream-player {q}") for q in ("input", ".signed", ".said"))
+        assert signed.inner_text() == "–" and said.inner_text() == "–"
+        slider.fill("10")
+        assert signed.inner_text() == "aba" and said.inner_text() == "–"
+        slider.fill("39")
+        assert signed.inner_text() == "b<u" and said.inner_text() == "aba ✗"
+        assert page.locator(".guess span").first.inner_text() == "b<u"
+        click = "b => { b.click(); return [b.textContent, document.querySelector('.stream-player input').value]; }"
+        button = page.locator(".stream-player button")
+        assert button.evaluate(click) == ["pause", "0"]  # at the end it begins anew
+        page.wait_for_function("document.querySelector('.stream-player button').textContent == 'play'")
+        assert slider.input_value() == "39"
+        slider.fill("3")
+        assert button.evaluate(click) == ["pause", "3"] and button.evaluate(click)[0] == "play"
+        place = page.evaluate("getComputedStyle(document.querySelector('.stream-player canvas')).width")
+        assert place == f"{stream_player.LARGER * 32}px" and errors == []
+        browser.close()
