@@ -108,7 +108,7 @@ def test_transfer_names_every_start_in_its_legend_and_in_words():
         signs.STARTS["scratch"][0],
         signs.STARTS["transfer_frozen"][0],
     ]
-    assert "from scratch 42 % of 8 clips" in figure.get_label()
+    assert "from scratch 42 % with 8" in figure.get_label()
 
 
 def test_the_rungs_are_those_of_table_two_in_its_order():
@@ -140,7 +140,7 @@ def test_the_ladder_has_ours_with_intervals_and_the_printed_numbers_beside():
     printed = sorted(float(line.get_xdata()[0]) for line in theirs.lines)
     assert printed == sorted([73.93, 76.01, 82.61, 86.40, 85.00, 87.79])
     assert "50.0 / 60.0" in texts(ours) and "82.61 / 86.40" in texts(theirs)
-    assert "AM-softmax 50.0 (printed 73.93)" in figure.get_label()
+    assert "AM-softmax 50.0 and 60.0 (printed 73.93 and 76.01)" in figure.get_label()
     assert ours.get_xlim() != theirs.get_xlim()  # other clips: only steps compare
 
 

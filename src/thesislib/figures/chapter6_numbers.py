@@ -74,14 +74,23 @@ def spread(runs: Records, *way: str) -> dict[str, float]:
     return within_one(of_the_mean(found))
 
 
-def by_person(runs: Records) -> np.ndarray:
-    """Return which share of each stranger's clips is named right, float [P]: the mean over runs."""
-    return np.mean([run["metrics"]["strangers_top1"]["by_signer"] for run in runs], axis=0)
+def by_person(runs: Records, *way: str) -> np.ndarray:
+    """Return which share of each stranger's clips is named right, float [P]: the mean over runs.
+
+    ``way`` leads to another metric that holds ``by_signer``, such as that of a subset.
+    """
+    found = []
+    for run in runs:
+        metric = run["metrics"]
+        for name in way or ("strangers_top1",):
+            metric = metric[name]
+        found.append(metric["by_signer"])
+    return np.mean(found, axis=0)
 
 
-def over_people(runs: Records) -> dict[str, float]:
+def over_people(runs: Records, *way: str) -> dict[str, float]:
     """Return the mean over strangers of what is named right, with Student's interval, cut off at 0 and 1."""
-    return within_one(of_the_mean(by_person(runs)))
+    return within_one(of_the_mean(by_person(runs, *way)))
 
 
 def within_one(share: Interval) -> dict[str, float]:
@@ -134,18 +143,23 @@ def rungs(of: Ladder) -> dict[str, dict[str, Interval]]:
     }
 
 
-def steps(of: Ladder) -> dict[str, Interval]:
+def steps(of: Ladder) -> dict[str, dict[str, Any]]:
     """Return what each rung adds to the one below it, person by person, by runs whose seeds both have.
 
-    Where the one below is not stored, or has no seed in common, nothing is told.
+    The interval is over people; ``by_seed`` has each seed's own mean. Where the rung below is not stored, or has no
+    seed in common, nothing is told.
     """
     found, order = {}, list(RUNGS)
     for rung, runs in of.items():
         below = of.get(order[order.index(rung) - 1], []) if rung != order[0] else []
-        shared = {run["config"]["seed"] for run in runs} & {run["config"]["seed"] for run in below}
-        if shared:
-            above, base = ([r for r in some if r["config"]["seed"] in shared] for some in (runs, below))
-            found[rung] = of_the_mean(by_person(above) - by_person(base))
+        pairs = [
+            (run, base) for run in runs for base in below if run["config"]["seed"] == base["config"]["seed"]
+        ]
+        if pairs:
+            gained = np.array(
+                [by_person([run]) - by_person([base]) for run, base in pairs]
+            )  # [seeds, people]
+            found[rung] = of_the_mean(gained.mean(axis=0)) | {"by_seed": gained.mean(axis=1).tolist()}
     return found
 
 
@@ -191,7 +205,7 @@ def by_start(records: Records) -> dict[str, list[Record]]:
     return max(settings.values(), key=worth, default={})
 
 
-def best_of(of: Ladder) -> Record | None:
+def last_of(of: Ladder) -> Record | None:
     """Return the first seed of the last rung, which has every mechanism, None without a ladder."""
     return of[list(of)[-1]][0] if of else None
 

@@ -5,6 +5,7 @@ frames and LSTMs is in `transfer_words`, of streams, masks and speed in `stream_
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from thesislib.evaluation.intervals import of_the_mean
 from thesislib.figures.chapter4_words import gains
@@ -14,15 +15,14 @@ from thesislib.figures.chapter6_numbers import (
     Record,
     Records,
     above_chance,
+    by_person,
     by_start,
     chance,
     over_people,
     shown_as,
-    spread,
     steps,
     subsets,
     taught_above_chance,
-    wilson,
     within_one,
 )
 from thesislib.figures.signs import RUNGS, printed_rung
@@ -35,6 +35,11 @@ BEGUN = {  # start of a run -> what it had learned before
 }
 
 
+ORDERLESS = (
+    0.25  # of all clips: two words of a family share their pictures, and one of the two is always wrong
+)
+
+
 def missing(what: str, command: str) -> str:
     """Return one sentence for what has no stored run yet, with the command that makes one."""
     return f"*No run of {what} is stored yet; `{command}` makes one.*"
@@ -45,7 +50,7 @@ def percent(value: float | Interval) -> str:
     if not isinstance(value, Mapping):
         return f"{100 * value:.1f} %"
     low, high = (100 * within_one(value)[end] for end in ("low", "high"))
-    return f"{100 * value['mean']:.1f} %" + (f" [{low:.1f}, {high:.1f}]" if value["n"] > 1 else "")
+    return f"{100 * value['mean']:.1f} %" + (f" [{low:.1f}, {high:.1f}]" if low < high else "")
 
 
 def gain(difference: Interval) -> str:
@@ -77,12 +82,12 @@ def of_size(table_i: Mapping[str, int], table_iv: Mapping[str, int]) -> str:
     apart = f"{100 * abs(work.value - twice) / work.value:.0f} % {'more' if work.value > twice else 'fewer'}"
     return (
         f"Built line by line, table I has {mine['parameters']:.2f} million parameters; table IV prints "
-        f"{size.printed.removesuffix(' million')}. They are two networks: with pictures halved one bottleneck "
-        f"later, and that one narrower, as in the author's published code, there are {other['parameters']:.2f} "
-        f"million. That one takes {other['multiply_adds'] / 1e3:.2f} billion multiply-adds for a clip, "
-        f"so {twice:.2f} billion single operations. The printed {work.value:g} can only mean single "
-        f"operations, {apart} than are counted here, where convolutions and matrix products count and "
-        "nothing else does."
+        f"{size.printed.removesuffix(' million')}. They seem to be two networks: with pictures halved one "
+        "bottleneck later, and that one narrower, as in the author's published code, there are "
+        f"{other['parameters']:.2f} million. That one takes {other['multiply_adds'] / 1e3:.2f} billion "
+        f"multiply-adds for a clip, so {twice:.2f} billion single operations. The printed {work.value:g} most "
+        f"likely count single operations, {apart} than are counted here, where convolutions and matrix "
+        "products count and nothing else does."
     )
 
 
@@ -97,16 +102,18 @@ def of_clips(record: Record | None) -> str:
     asked = m["strangers"]
     return (
         f"The network has learned from {train['clips']:,} clips of {config['words']} words by "
-        f"{config['signers']} people, {m['clips_seen']:,} looks in all, starting {BEGUN[config['start']]}, "
+        f"{config['signers']} people, {m['clips_seen']:,} clips shown in all, starting {BEGUN[config['start']]}, "
         f"and is asked about {asked['n_clips']:,} clips of "
         f"{count(config['test_signers'], 'other', 'others')}. It names {percent(over_people([record]))} of them, "
         f"with a mean average precision of {percent(asked['map'])}; guessing gets {percent(chance(record))}. "
-        f"{_verdict([record])} The clips it learned from it names to "
-        f"{percent(m['signers_of_training']['top1'])}. With the frames of a clip out of order it names "
-        f"{percent(m['strangers_frames_shuffled']['top1'])}, and with one frame in the place of all "
-        f"{percent(m['strangers_one_frame']['top1'])}; the nearest mean of the training clips' embeddings, in "
-        f"place of the centres, {percent(m['strangers_by_class_means']['top1'])}. Of all answers "
-        f"{percent(asked['taken_backwards'])} mistake a word for itself backwards, "
+        f"{_verdict([record])} Of the clips it learned from it names "
+        f"{percent(m['signers_of_training']['top1'])}. Asked about strangers' clips with their frames out of order "
+        f"it names {percent(m['strangers_frames_shuffled']['top1'])}, and with one frame in the place of all "
+        f"{percent(m['strangers_one_frame']['top1'])}, but it has learned from none such. The nearest mean of the "
+        f"training clips' embeddings, in place of the centres, names "
+        f"{percent(m['strangers_by_class_means']['top1'])}. Of all answers "
+        f"{percent(asked['taken_backwards'])} mistake a word for itself backwards (who reads pictures perfectly "
+        f"and their order not at all would be at {percent(ORDERLESS)}), "
         f"{percent(asked['taken_for_other_path'])} for the same hand on another path, and "
         f"{percent(asked['taken_for_other_hand'])} for another hand on the same path. (Brackets: 95 % over the "
         "people asked.)"
@@ -120,6 +127,16 @@ def _verdict(runs: Records) -> str:
     if taught_above_chance(runs):
         return "That cannot be told from guessing: it knows the clips it learned from, and nothing of strangers'."
     return "That cannot be told from guessing, and neither can what it says of clips it learned from."
+
+
+def of_speaker(record: Record, page: Record) -> str:
+    """Return which network the rest of the page is about: the last stored rung, or the page's own run."""
+    config = record["config"]
+    learned = f"{config['words']} {config['vocabulary']}"
+    if record["config_digest"] == page["config_digest"]:
+        return f"The network is the one of this page's run, which has learned {learned}."
+    rung = RUNGS[config["rung"]]
+    return f"From here on the network is that of the last stored rung, *{rung}*: it has learned {learned}."
 
 
 def of_ladder(rungs: Ladder) -> str:
@@ -158,24 +175,34 @@ def of_ladder(rungs: Ladder) -> str:
             f"*{RUNGS[rung]}* names {percent(over_people(rungs[rung]))} of the strangers' clips "
             f"(printed, on MS-ASL: {printed_rung(rung)['top1']:.2f} %)."
         )
-    said.append(_steps(steps(rungs), seeds == [1]))
+    said.append(_steps(steps(rungs)))
     return " ".join(filter(None, said))
 
 
-def _steps(found: Mapping[str, Interval], one_seed: bool) -> str:
-    """Return which steps of a ladder gain or lose clearly, person by person, and which cannot be told."""
+def _steps(found: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return which steps of a ladder gain or lose clearly: over people, and every seed on the same side."""
     if not found:
         return ""
-    clear = {rung: step for rung, step in found.items() if step["n"] > 1 and step["low"] * step["high"] > 0}
+    clear = {
+        rung: step
+        for rung, step in found.items()
+        if step["n"] > 1
+        and step["low"] * step["high"] > 0
+        and all(step["mean"] * seed > 0 for seed in step["by_seed"])
+    }
     said = [f"*{RUNGS[rung]}* {gain(step)} on the rung below" for rung, step in clear.items()]
     rest = len(found) - len(clear)
-    luck = " With one seed a rung, luck in training is not in these brackets." if one_seed else ""
+    seeds = min(len(step["by_seed"]) for step in found.values())
+    luck = (
+        f"(These brackets are over people. Luck in training is not in them: there {'is' if seeds == 1 else 'are'} "
+        f"{count(seeds, 'seed', 'seeds')} a rung.)"
+    )
     if not said:
-        return f"Person by person, no step from one rung to the next can be told from zero.{luck}"
+        return f"Person by person, no step from one rung to the next can be told from zero. {luck}"
     others = (
         f" The other {'step' if rest == 1 else f'{rest} steps'} cannot be told from zero." if rest else ""
     )
-    return f"Person by person, {'; '.join(said)}.{others}{luck}"
+    return f"Person by person, {'; '.join(said)}.{others} {luck}"
 
 
 def of_order(records: Records) -> str:
@@ -184,16 +211,13 @@ def of_order(records: Records) -> str:
     for shown, words in (("shuffled", "frames out of order"), ("still", "one frame of each clip")):
         if pairs := shown_as(records, shown):
             reached = percent(over_people([robbed for robbed, _ in pairs]))
-            lost = [
-                robbed["metrics"]["strangers"]["top1"] - whole["metrics"]["strangers"]["top1"]
-                for robbed, whole in pairs
-            ]
+            lost = by_person([robbed for robbed, _ in pairs]) - by_person([whole for _, whole in pairs])
             said.append(
                 f"Trained and asked with {words}, the same network names {reached} of the strangers' clips; "
                 f"against whole clips it {gain(of_the_mean(lost))}."
             )
     if not said:
-        return missing("training without order", "thesis run signs_in_video --profile full -p shown shuffled")
+        return missing("training without order", "make records")
     return " ".join(said)
 
 
@@ -221,21 +245,19 @@ def of_subset(records: Records) -> str:
         return missing("a subset of the words beside all of them", "make records")
     few, many = ([pair[side] for pair in pairs] for side in (0, 1))
     words, all_words = (runs[0]["config"]["words"] for runs in (few, many))
-    among = spread(many, "subset", "only_among", "top1")
-    difference = [
-        m["metrics"]["subset"]["only_among"]["top1"] - f["metrics"]["strangers"]["top1"] for f, m in pairs
-    ]
+    among = over_people(many, "subset", "only_among_top1")
+    difference = by_person(many, "subset", "only_among_top1") - by_person(few)
     return (
         f"Taught {words} words alone, the network names {percent(over_people(few))} of strangers' "
         f"clips of these; taught {all_words}, {percent(among)} where an answer must be one of the {words}, and "
-        f"{percent(spread(many, 'subset', 'among_all', 'top1'))} where it may be any. Guessing among {words} gets "
-        f"{percent(1 / words)}. To learn the other words too {gain(of_the_mean(difference))}. {_worth(few, among)}"
+        f"{percent(over_people(many, 'subset', 'among_all_top1'))} where it may be any. Guessing among {words} "
+        f"gets {percent(1 / words)}. To learn the other words too {gain(of_the_mean(difference))}. "
+        f"{_worth(few, among)}"
     )
 
 
 def _worth(few: Records, among: Interval) -> str:
     """Return a warning where neither way to learn a subset can be told from guessing."""
-    n_clips = few[0]["metrics"]["strangers"]["n_clips"]
-    if above_chance(few) or wilson(among["mean"], n_clips)[0] > chance(few[0]):
+    if above_chance(few) or among["low"] > chance(few[0]):
         return ""
     return "Neither can be told from guessing, so nothing follows from their difference."

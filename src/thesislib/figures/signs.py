@@ -160,10 +160,16 @@ def transfer(
     _key(figure, *looks, columns=2)
     said = "; ".join(
         f"{STARTS[start][0]} "
-        + ", ".join(f"{100 * row[n]['mean']:.0f} % of {n} clips" for n in sorted(row, key=int))
+        + ", ".join(f"{100 * row[n]['mean']:.0f} % with {n}" for n in sorted(row, key=int))
         for start, row in accuracy.items()
     )
-    return described(figure, f"Accuracy by number of {xlabel}: {said}.")
+    gained = "; ".join(
+        f"{STARTS[start][0]} "
+        + ", ".join(f"{100 * row[n]['mean']:+.0f} with {n}" for n in sorted(row, key=int))
+        for start, row in (gain or {}).items()
+    )
+    also = f" Points gained over training from scratch: {gained}." if gained else ""
+    return described(figure, f"Accuracy by number of {xlabel}: {said}.{also}")
 
 
 def ladder(rungs: Mapping[str, Mapping[str, Interval]], *, here: str) -> Figure:
@@ -206,10 +212,11 @@ def ladder(rungs: Mapping[str, Mapping[str, Interval]], *, here: str) -> Figure:
     hollow = dict(color=style.GREY, marker="o", markerfacecolor="white", linestyle="none")
     _key(figure, *look, ("printed", hollow))
     said = ", ".join(
-        f"{RUNGS[rung]} {100 * values['top1']['mean']:.1f} (printed {printed_rung(rung)['top1']:.2f})"
+        f"{RUNGS[rung]} {100 * values['top1']['mean']:.1f} and {100 * values['map']['mean']:.1f} (printed "
+        f"{printed_rung(rung)['top1']:.2f} and {printed_rung(rung)['map']:.2f})"
         for rung, values in rungs.items()
     )
-    return described(figure, f"Top-1 accuracy in percent, one change at a time: {said}.")
+    return described(figure, f"Top-1 and mAP in percent, one change at a time: {said}.")
 
 
 def printed_rung(rung: str) -> dict[str, float]:

@@ -3,6 +3,7 @@
 Each function takes a record, which may be None; then it says which command makes one.
 """
 
+from thesislib.evaluation.streams import WINDOW
 from thesislib.figures.chapter6_numbers import Record, chance
 from thesislib.figures.chapter6_words import count, missing, percent
 
@@ -26,13 +27,15 @@ def of_stream(record: Record | None) -> str:
     lag = (
         ""
         if late is None
-        else f" A right answer comes {abs(late):.1f} frames {side} its sign ends, on average."
+        else f" The surest window of a right answer ends {abs(late):.1f} frames {side} its sign does, on average; "
+        f"a live system says it {WINDOW // 2} frames later or more, when no surer answer can come."
     )
+    right = round(s["precision"] * s["n_said"])
     return (
-        f"{said}{count(s['n_said'], 'word is', 'words are')} said; {percent(s['precision'])} of them are "
+        f"{said}{count(s['n_said'], 'word is', 'words are')} said; {right} of them, {percent(s['precision'])}, are "
         f"right: the word is, and its window shares {percent(s['overlap'])} or more of the frames that it and the "
-        f"sign cover together. Of the signs {percent(s['recall'])} are found. By the order of words "
-        f"alone the word error rate is {percent(s['word_error_rate'])}: {s['substituted']} substituted, "
+        f"sign cover together. Of the {s['n_signed']} signs {percent(s['recall'])} are found. By the order of "
+        f"words alone the word error rate is {percent(s['word_error_rate'])}: {s['substituted']} substituted, "
         f"{s['left_out']} left out, {s['put_in']} put in.{lag} Of the windows that see a whole sign, or nothing "
         f"else, {percent(s['windows_named_right'])} are named right; guessing among "
         f"{config['words']} words gets {percent(chance(record))}."
@@ -51,7 +54,10 @@ def of_masks(record: Record | None, without: Record | None = None) -> str:
                 for place, mask in run["metrics"]["masks"].items()
             )
             said.append(f"{words}: {told}")
-    text = f"A mask's mean distance from 0 or 1, whichever is nearer, {'; '.join(said)}. It is 0.5 at most."
+    text = (
+        f"A mask's mean distance from 0 or 1, whichever is nearer, over a few clips, {'; '.join(said)}. It is 0.5 "
+        "at most, and numbers drawn evenly from 0 to 1 would have 0.25."
+    )
     if without is None:
         return f"{text} {missing('the same network without the loss', 'make records')}"
     sharper = all(

@@ -87,50 +87,76 @@ def _answer(record: Record, start: str) -> str:
     clear = {*m["helps_at"][start], *m["harms_at"][start]}
     said = [f"with {_clips(n)} it {gain(m['gain'][start][str(n)])}" for n in counts if n in clear]
     if rest := [n for n in counts if n not in clear]:
-        said.append(f"with {_numbers(rest)} no difference can be told")
+        said.append(f"with {_numbers(rest)} {record['config']['seeds']} seeds cannot tell a difference")
     return "; ".join(said)
 
 
 def _over_people(record: Record) -> str:
-    """Return the gain of the network with all layers trained on over the people asked, and the notebook's place."""
+    """Return what each transfer gains over the people asked in the place of seeds, and the notebook's place."""
     counts, people = clips_a_word(record), record["metrics"].get("gain_by_signer")
     if not people:
         return ""
-    said, of = [], people["transfer_all"]
-    ends = dict.fromkeys((counts[0], counts[-1]))
-    if (asked := of[str(counts[0])]["n"]) > 1:
-        changes = " and ".join(f"with {_clips(n)} it {gain(of[str(n)])}" for n in ends)
-        said.append(
-            f"Over the {asked} people asked, in the place of seeds, with all layers trained on: {changes}."
-        )
-    had = NOTEBOOK_CLIPS / NOTEBOOK_WORDS
+    said = []
+    for start, of in people.items():
+        clear = [n for n in counts if of[str(n)]["n"] > 1 and of[str(n)]["low"] * of[str(n)]["high"] > 0]
+        if clear:
+            changes = ", ".join(f"with {_clips(n)} it {gain(of[str(n)])}" for n in clear)
+            said.append(f"*{STARTS[start][0]}*, {changes}")
+    if said:
+        asked = people["transfer_all"][str(counts[0])]["n"]
+        said = [
+            f"Brackets over the {asked} people asked, in the place of seeds, leave out zero here: "
+            f"{'; '.join(said)}."
+        ]
+    return " ".join([*said, *_notebook_place(record)])
+
+
+def _notebook_place(record: Record) -> list[str]:
+    """Return what transfer does here where the notebook stood: by its clips, and by how hard its words were."""
+    counts, m = clips_a_word(record), record["metrics"]
+    scratch = {n: accuracy(record)["scratch"][str(n)]["mean"] for n in counts}
+    had, printed = NOTEBOOK_CLIPS / NOTEBOOK_WORDS, by_key("schorr2018_ledasila_accuracy").value
     near = min(counts, key=lambda n: abs(n - had))
-    if abs(near - had) <= 0.25 * had:
+    if abs(near - had) > 0.25 * had:
+        return []
+    hard = min(counts, key=lambda n: abs(scratch[n] - printed))
+    said = [
+        f"And the notebook? By its clips it stood at some {had:.0f} a word. With {near}, a network from scratch is "
+        f"right here for {percent(scratch[near])} of the clips; *{STARTS['transfer_all'][0]}* "
+        f"{gain(m['gain']['transfer_all'][str(near)])}, *{STARTS['transfer_frozen'][0]}* "
+        f"{gain(m['gain']['transfer_frozen'][str(near)])}."
+    ]
+    if hard != near:
         said.append(
-            f"The notebook had some {had:.0f} clips a word, those that validated among them; {near} come near. "
-            + _as_there(record, near)
+            f"By how hard its words were it stood where {_clips(hard)} {'stands' if hard == 1 else 'stand'} here: "
+            f"{printed:.2f} printed, {percent(scratch[hard])} measured. There *{STARTS['transfer_all'][0]}* "
+            f"{gain(m['gain']['transfer_all'][str(hard)])}."
         )
-    return " ".join(said).strip()
+    if m["helps_at"]["transfer_all"] == counts[: len(m["helps_at"]["transfer_all"])] != []:
+        said.append(
+            "So transfer helps here where clips are fewest. That films were too few, as the notebook suspects, "
+            "does not explain by itself why it did not help there."
+        )
+    return said
 
 
-def _as_there(record: Record, near: int) -> str:
-    """Return whether both transfers that the notebook prints do here, at its size, what they did there."""
-    helps, harms = (record["metrics"][which] for which in ("helps_at", "harms_at"))
-    if near in helps["transfer_all"]:
-        return "There transfer helps here, and did not in the notebook."
-    frozen = (
-        "frozen layers lose"
-        if near in harms["transfer_frozen"]
-        else "frozen layers cannot be told apart either"
+def of_rates(record: Record | None) -> str:
+    """Return at which learning rate each start learns, and what chose it."""
+    if record is None or not record["metrics"].get("rates"):
+        return ""
+    rates, config = record["metrics"]["rates"], record["config"]
+    tried = ", ".join(f"{rate:g}" for rate in config["rates"])
+    if len(config["rates"]) < 2:
+        return f"All learn at one rate, {tried}."
+    said = "; ".join(f"{STARTS[start][0]} {rates[start]['rate']:g}" for start in STARTS if start in rates)
+    return (
+        f"Of the rates {tried} the validation signers choose one for each start, once, with "
+        f"{_clips(config['variant_clips'])} to learn from: {said}."
     )
-    trained = (
-        "all layers lose too" if near in harms["transfer_all"] else "to train all layers on brings nothing"
-    )
-    return f"At that size {trained}, and {frozen}. In the notebook neither brought anything."
 
 
-def of_best_epoch(record: Record | None) -> str:
-    """Return what it adds to judge by the best epoch, and by clips of people who taught."""
+def of_best_epoch(record: Record | None, study: Record | None = None) -> str:
+    """Return what it adds to judge by the best epoch, and in the larger study by clips of people who taught."""
     if record is None:
         return missing("the study of transfer", STUDY)
     most = clips_a_word(record)[-1]
@@ -138,16 +164,20 @@ def of_best_epoch(record: Record | None) -> str:
         start: flattery_of_the_best_epoch(record, start, most) for start in ("scratch", "transfer_all")
     }
     text = (
-        f"The ring is what the notebook prints: the best epoch, chosen by the clips that judge it. "
-        f"With {_clips(most)} it lies {_points(flattered['scratch'])} above the last epoch from scratch, and "
-        f"{_points(flattered['transfer_all'])} above it after transfer, on the same clips."
+        f"The notebook prints the best epoch, chosen by the clips that judge it. With {_clips(most)} each seed's "
+        f"best epoch lies {_points(flattered['scratch'])} above its last from scratch, and "
+        f"{_points(flattered['transfer_all'])} after transfer, on the same clips."
     )
-    same = record["metrics"].get("flattered", {}).get("same_people")
+    study = study or record
+    same = study["metrics"].get("flattered", {}).get("same_people")
     if not same:
         return f"{text} Films of one person have nobody else to validate with."
+    most = clips_a_word(study)[-1]
     return (
-        f"{text} A random split would ask about other clips of the people who taught. There the "
-        f"network from scratch, against what it gets right of strangers, {gain(same['scratch'][str(most)])}."
+        f"{text} A random split would ask about other clips of the people who taught. With {_clips(most)} and "
+        f"{study['config']['seeds']} seeds, on such clips in place of strangers' the network from scratch "
+        f"{gain(same['scratch'][str(most)])}. They are other people, who may be easier or harder to read, and the "
+        "bracket over seeds does not hold that."
     )
 
 
@@ -165,7 +195,7 @@ def of_order(record: Record | None) -> str:
     else:
         verdict = "So nothing here shows that it reads the order."
     return (
-        f"Two readers know no order, each by shrunk LDA from {_clips(most)}: the mean of all frames' features "
+        f"Each is a shrunk LDA that learned from {_clips(most)}. The mean of all frames' features "
         f"gets {percent(bag)} right, the first frame alone {percent(first)}; guessing gets {percent(m['chance'])}. "
         f"Against the mean of all frames, the network from scratch {gain(motion)}. {verdict}"
     )
@@ -202,6 +232,15 @@ def of_person(record: Record | None) -> str:
         alone = (
             f"The first frame alone is read at {percent(first)}: no worse, as far as can be told, than the whole "
             "film. So what is learned here may be how a film begins, light or clothes, and need not be a sign."
+        )
+    if first["mean"] == scratch["mean"] == 1:
+        low, _ = wilson(1.0, m["asked_clips"])
+        return (
+            f"All {m['asked_clips']} films of {len(m['words'])} words are named right (at least {percent(low)} by "
+            "Wilson's interval), each left out once together with one of every other word, and even by their first "
+            f"frame alone; guessing gets {percent(m['chance'])}. So these films cannot say what motion, order or "
+            "transfer bring: light or clothes may tell the words. One person cannot show how strangers would be "
+            f"understood, and {len(m['words'])} words are not a language."
         )
     changes = "; ".join(f"*{STARTS[start][0]}* {gain(m['gain'][start][str(most)])}" for start in TRANSFERS)
     return (
