@@ -348,6 +348,14 @@ def test_a_step_that_seeds_disagree_about_is_not_clear():
     assert "gains 30.0 points" in said and "there is 1 seed a rung" in said
 
 
+def test_a_ladder_that_falls_with_what_it_learned_from_is_explained():
+    falls = [clips_record("am_softmax", 0.8, known=0.95), clips_record("tv_loss", 0.7, known=0.85)]
+    said = words.of_ladder(numbers.ladder(falls))
+    assert "95.0 % by the first rung, 85.0 % by the last. So in 30 epochs" in said
+    learned = [clips_record("am_softmax", 0.8, known=0.95), clips_record("tv_loss", 0.7, known=0.99)]
+    assert "by the last" not in words.of_ladder(numbers.ladder(learned))
+
+
 def test_a_subset_alone_is_set_against_all_words():
     few, many = clips_record(words=4, subset=2, top1=0.8), clips_record(words=8, subset=4, among=0.7)
     assert numbers.subsets([few, many]) == [(few, many)]

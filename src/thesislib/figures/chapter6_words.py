@@ -20,6 +20,7 @@ from thesislib.figures.chapter6_numbers import (
     chance,
     over_people,
     shown_as,
+    spread,
     steps,
     subsets,
     taught_above_chance,
@@ -175,8 +176,22 @@ def of_ladder(rungs: Ladder) -> str:
             f"*{RUNGS[rung]}* names {percent(over_people(rungs[rung]))} of the strangers' clips "
             f"(printed, on MS-ASL: {printed_rung(rung)['top1']:.2f} %)."
         )
-    said.append(_steps(steps(rungs)))
+    said += [_steps(steps(rungs)), _why_lower(rungs[ends[0]], rungs[ends[-1]])]
     return " ".join(filter(None, said))
+
+
+def _why_lower(first: Records, last: Records) -> str:
+    """Return what a ladder that falls with what it learned from is worth; nothing for one that does not."""
+    taught = [spread(runs, "signers_of_training", "top1") for runs in (first, last)]
+    if over_people(last)["mean"] >= over_people(first)["mean"] or taught[1]["mean"] >= taught[0]["mean"]:
+        return ""
+    epochs = count(first[0]["config"]["epochs"], "epoch", "epochs")
+    return (
+        f"The clips that taught are named less often, too: {percent(taught[0])} by the first rung, "
+        f"{percent(taught[1])} by the last. So in {epochs} the mechanisms slow learning down, and what they work "
+        "against, learning by heart, is hardly there yet; the start that all share was trained as the first rung, "
+        "besides. Table II, with far more epochs and other weights to start from, is not contradicted by that."
+    )
 
 
 def _steps(found: Mapping[str, Mapping[str, Any]]) -> str:
