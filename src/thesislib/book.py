@@ -97,7 +97,7 @@ def stored_provenance(records: Sequence[Mapping[str, Any]]) -> Markdown:
         f"{len(records)} stored record{'s' * (len(records) != 1)}, measured at commit {', '.join(commits)} "
     )
     line += f"on {'; '.join(devices)}, "
-    line += f"{minutes:.0f} minutes in all"
+    line += f"{minutes:.0f} minute{'s' * (round(minutes) != 1)} in all"
     mark = f', <strong class="stale">code changed since for {changed}</strong>' if changed else ""
     return Markdown(f'<div class="provenance" role="note">{line}{mark}</div>')
 

@@ -356,6 +356,17 @@ def test_a_ladder_that_falls_with_what_it_learned_from_is_explained():
     assert "by the last" not in words.of_ladder(numbers.ladder(learned))
 
 
+def test_the_start_is_told_with_its_worst_and_best_person():
+    start = clips_record("am_softmax", 0.8)
+    others = [clips_record(start="signs"), start]
+    said = words.of_the_start(others)
+    assert (
+        "names 80.0 % [78.0, 82.0] of the clips of 5 strangers: of one person 78.0 %, of another 82.0 %."
+        in said
+    )
+    assert words.of_the_start(others[:1]) == ""
+
+
 def test_a_subset_alone_is_set_against_all_words():
     few, many = clips_record(words=4, subset=2, top1=0.8), clips_record(words=8, subset=4, among=0.7)
     assert numbers.subsets([few, many]) == [(few, many)]

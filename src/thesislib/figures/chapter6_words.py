@@ -253,6 +253,20 @@ def of_start(records: Records) -> str:
     )
 
 
+def of_the_start(records: Records) -> str:
+    """Return what the network that others start from knows; nothing where its run is not stored."""
+    known = [r for r in records if r["config"]["vocabulary"] == "signs" and r["config"]["start"] == "scratch"]
+    if not known:
+        return ""
+    config, people = known[0]["config"], by_person(known[:1])
+    return (
+        f"The network that all start from learned {config['words']} signs by {config['signers']} people, from "
+        f"nothing, in {count(config['epochs'], 'epoch', 'epochs')} of the first rung. It names "
+        f"{percent(over_people(known[:1]))} of the clips of {count(len(people), 'stranger', 'strangers')}: of one "
+        f"person {percent(float(people.min()))}, of another {percent(float(people.max()))}."
+    )
+
+
 def of_subset(records: Records) -> str:
     """Return whether it is better to learn from all words, or from those alone that are asked."""
     pairs = subsets(records)
