@@ -1,5 +1,7 @@
 """What records of chapter 6 say of a start, a rung, a subset; seeds are repetitions, and shares lie in 0 to 1."""
 
+import functools
+import operator
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -65,13 +67,7 @@ def against_order(record: Record, reader: str, start: str = "scratch") -> Interv
 
 def spread(runs: Records, *way: str) -> dict[str, float]:
     """Return the mean over runs of a share, named by the way to it, with Student's interval, cut off at 0 and 1."""
-    found = []
-    for run in runs:
-        value = run["metrics"]
-        for name in way:
-            value = value[name]
-        found.append(value)
-    return within_one(of_the_mean(found))
+    return within_one(of_the_mean([_metric(run, *way) for run in runs]))
 
 
 def by_person(runs: Records, *way: str) -> np.ndarray:
@@ -79,13 +75,12 @@ def by_person(runs: Records, *way: str) -> np.ndarray:
 
     ``way`` leads to another metric that holds ``by_signer``, such as that of a subset.
     """
-    found = []
-    for run in runs:
-        metric = run["metrics"]
-        for name in way or ("strangers_top1",):
-            metric = metric[name]
-        found.append(metric["by_signer"])
-    return np.mean(found, axis=0)
+    return np.mean([_metric(run, *(way or ("strangers_top1",)), "by_signer") for run in runs], axis=0)
+
+
+def _metric(run: Record, *way: str) -> Any:
+    """Return what a record's metrics hold at the end of a way of names."""
+    return functools.reduce(operator.getitem, way, run["metrics"])
 
 
 def over_people(runs: Records, *way: str) -> dict[str, float]:
@@ -214,10 +209,8 @@ def without_tv_loss(records: Records, run: Record) -> Record | None:
     """Return the run that differs in nothing but the loss on the masks, None where it is not stored."""
     if run["config"]["rung"] != "tv_loss":
         return None
-    without, wanted = (
-        [r for r in records if r["config"]["rung"] == "attention"],
-        _setting(run, also=("seed",)),
-    )
+    wanted = _setting(run, also=("seed",))
+    without = (record for record in records if record["config"]["rung"] == "attention")
     return next((record for record in without if _setting(record, also=("seed",)) == wanted), None)
 
 

@@ -20,7 +20,7 @@ from thesislib.figures.chapter6_numbers import (
     over_people,
     spread,
 )
-from thesislib.figures.chapter6_words import percent
+from thesislib.figures.chapter6_words import clips_each, percent
 from thesislib.figures.signs import RUNGS, STARTS
 from thesislib.figures.tables import plain
 from thesislib.networks.frame_lstm import FrameLSTM
@@ -170,8 +170,8 @@ def starts(record: Record) -> pd.DataFrame:
     named = {STARTS[start][0]: row for start, row in accuracy(record).items()}
     named |= {READERS[name]: row for name, row in m["without_order"].items()}
     counts = clips_a_word(record)
-    rows = {name: {_clips(n): _cell(row[str(n)]) for n in counts} for name, row in named.items()}
-    rows["guessing"] = dict.fromkeys(map(_clips, counts), f"{100 * m['chance']:.1f}")
+    rows = {name: {clips_each(n): _cell(row[str(n)]) for n in counts} for name, row in named.items()}
+    rows["guessing"] = dict.fromkeys(map(clips_each, counts), f"{100 * m['chance']:.1f}")
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
@@ -221,7 +221,3 @@ def speeds(record: Record) -> pd.DataFrame:
 def _cell(value: Mapping[str, float]) -> str:
     """Return a share in percent with its interval over seeds, where there are several."""
     return percent(value).replace(" %", "")  # the table says percent
-
-
-def _clips(count: int) -> str:
-    return f"{count} clip{'s' * (count != 1)} a word"

@@ -9,6 +9,7 @@ from typing import Any
 
 from thesislib.evaluation.intervals import of_the_mean
 from thesislib.figures.chapter4_words import gains
+from thesislib.figures.chapter5_words import missing
 from thesislib.figures.chapter6_numbers import (
     Interval,
     Ladder,
@@ -41,11 +42,6 @@ ORDERLESS = (
 )
 
 
-def missing(what: str, command: str) -> str:
-    """Return one sentence for what has no stored run yet, with the command that makes one."""
-    return f"*No run of {what} is stored yet; `{command}` makes one.*"
-
-
 def percent(value: float | Interval) -> str:
     """Return a share, or the mean of several with its interval, as a sentence says it."""
     if not isinstance(value, Mapping):
@@ -70,6 +66,11 @@ def listed(names: Sequence[object]) -> str:
 def count(number: int, one: str, more: str) -> str:
     """Return a number with its noun."""
     return f"{number:,} {one if number == 1 else more}"
+
+
+def clips_each(number: int) -> str:
+    """Return from how many clips of each word something was learned."""
+    return count(number, "clip a word", "clips a word")
 
 
 # The network --------------------------------------------------------------------------------------------

@@ -4,8 +4,9 @@ Each function takes a record, which may be None; then it says which command make
 """
 
 from thesislib.evaluation.streams import WINDOW
+from thesislib.figures.chapter5_words import missing
 from thesislib.figures.chapter6_numbers import Record, chance
-from thesislib.figures.chapter6_words import count, missing, percent
+from thesislib.figures.chapter6_words import count, percent
 
 LAST_MASK = "after_bottleneck_12"
 

@@ -3,6 +3,7 @@
 Each function takes a record of `frames_to_lstm`, which may be None; then it says which command makes one.
 """
 
+from thesislib.figures.chapter5_words import missing
 from thesislib.figures.chapter6_numbers import (
     Interval,
     Record,
@@ -13,7 +14,7 @@ from thesislib.figures.chapter6_numbers import (
     of_films,
     wilson,
 )
-from thesislib.figures.chapter6_words import gain, listed, missing, percent
+from thesislib.figures.chapter6_words import clips_each, gain, listed, percent
 from thesislib.figures.signs import STARTS
 from thesislib.published import by_key
 
@@ -51,7 +52,7 @@ def of_transfer(record: Record | None) -> str:
         return missing("the study of transfer", STUDY)
     m, counts = record["metrics"], clips_a_word(record)
     scratch = accuracy(record)["scratch"]
-    reached = "; ".join(f"with {_clips(n)} {percent(scratch[str(n)])}" for n in counts)
+    reached = "; ".join(f"with {clips_each(n)} {percent(scratch[str(n)])}" for n in counts)
     return "\n".join(
         [
             f"{_asked(record)} Guessing gets {percent(m['chance'])}. The network that is transferred knows "
@@ -85,7 +86,7 @@ def _answer(record: Record, start: str) -> str:
     """Return at which numbers of clips one start gains or loses clearly, and at which nothing can be told."""
     m, counts = record["metrics"], clips_a_word(record)
     clear = {*m["helps_at"][start], *m["harms_at"][start]}
-    said = [f"with {_clips(n)} it {gain(m['gain'][start][str(n)])}" for n in counts if n in clear]
+    said = [f"with {clips_each(n)} it {gain(m['gain'][start][str(n)])}" for n in counts if n in clear]
     if rest := [n for n in counts if n not in clear]:
         said.append(f"with {_numbers(rest)} {record['config']['seeds']} seeds cannot tell a difference")
     return "; ".join(said)
@@ -100,7 +101,7 @@ def _over_people(record: Record) -> str:
     for start, of in people.items():
         clear = [n for n in counts if of[str(n)]["n"] > 1 and of[str(n)]["low"] * of[str(n)]["high"] > 0]
         if clear:
-            changes = ", ".join(f"with {_clips(n)} it {gain(of[str(n)])}" for n in clear)
+            changes = ", ".join(f"with {clips_each(n)} it {gain(of[str(n)])}" for n in clear)
             said.append(f"*{STARTS[start][0]}*, {changes}")
     if said:
         asked = people["transfer_all"][str(counts[0])]["n"]
@@ -128,8 +129,8 @@ def _notebook_place(record: Record) -> list[str]:
     ]
     if hard != near:
         said.append(
-            f"By how hard its words were it stood where {_clips(hard)} {'stands' if hard == 1 else 'stand'} here: "
-            f"{printed:.2f} printed, {percent(scratch[hard])} measured. There *{STARTS['transfer_all'][0]}* "
+            f"By how hard its words were it stood where {clips_each(hard)} {'stands' if hard == 1 else 'stand'} "
+            f"here: {printed:.2f} printed, {percent(scratch[hard])} measured. There *{STARTS['transfer_all'][0]}* "
             f"{gain(m['gain']['transfer_all'][str(hard)])}."
         )
     if m["helps_at"]["transfer_all"] == counts[: len(m["helps_at"]["transfer_all"])] != []:
@@ -151,7 +152,7 @@ def of_rates(record: Record | None) -> str:
     said = "; ".join(f"{STARTS[start][0]} {rates[start]['rate']:g}" for start in STARTS if start in rates)
     return (
         f"Of the rates {tried} the validation signers choose one for each start, once, with "
-        f"{_clips(config['variant_clips'])} to learn from: {said}."
+        f"{clips_each(config['variant_clips'])} to learn from: {said}."
     )
 
 
@@ -164,8 +165,8 @@ def of_best_epoch(record: Record | None, study: Record | None = None) -> str:
         start: flattery_of_the_best_epoch(record, start, most) for start in ("scratch", "transfer_all")
     }
     text = (
-        f"The notebook prints the best epoch, chosen by the clips that judge it. With {_clips(most)} each seed's "
-        f"best epoch lies {_points(flattered['scratch'])} above its last from scratch, and "
+        f"The notebook prints the best epoch, chosen by the clips that judge it. With {clips_each(most)} each "
+        f"seed's best epoch lies {_points(flattered['scratch'])} above its last from scratch, and "
         f"{_points(flattered['transfer_all'])} after transfer, on the same clips."
     )
     study = study or record
@@ -174,7 +175,7 @@ def of_best_epoch(record: Record | None, study: Record | None = None) -> str:
         return f"{text} Films of one person have nobody else to validate with."
     most = clips_a_word(study)[-1]
     return (
-        f"{text} A random split would ask about other clips of the people who taught. With {_clips(most)} and "
+        f"{text} A random split would ask about other clips of the people who taught. With {clips_each(most)} and "
         f"{study['config']['seeds']} seeds, on such clips in place of strangers' the network from scratch "
         f"{gain(same['scratch'][str(most)])}. They are other people, who may be easier or harder to read, and the "
         "bracket over seeds does not hold that."
@@ -195,7 +196,7 @@ def of_order(record: Record | None) -> str:
     else:
         verdict = "So nothing here shows that it reads the order."
     return (
-        f"Each is a shrunk LDA that learned from {_clips(most)}. The mean of all frames' features "
+        f"Each is a shrunk LDA that learned from {clips_each(most)}. The mean of all frames' features "
         f"gets {percent(bag)} right, the first frame alone {percent(first)}; guessing gets {percent(m['chance'])}. "
         f"Against the mean of all frames, the network from scratch {gain(motion)}. {verdict}"
     )
@@ -208,7 +209,7 @@ def of_variants(record: Record | None) -> str:
     found, clips = record["metrics"]["variant_gain"], record["config"]["variant_clips"]
     said = "; ".join(f"with {VARIANTS[name]} it {gain(row[str(clips)])}" for name, row in found.items())
     return (
-        f"Other layers, from scratch and with {_clips(clips)}, against the two LSTM layers and one dense one "
+        f"Other layers, from scratch and with {clips_each(clips)}, against the two LSTM layers and one dense one "
         f"that are transferred: {said}."
     )
 
@@ -244,7 +245,7 @@ def of_person(record: Record | None) -> str:
         )
     changes = "; ".join(f"*{STARTS[start][0]}* {gain(m['gain'][start][str(most)])}" for start in TRANSFERS)
     return (
-        f"{_asked(record)} With {_clips(most)} to learn from, a network from scratch gets {percent(scratch)} "
+        f"{_asked(record)} With {clips_each(most)} to learn from, a network from scratch gets {percent(scratch)} "
         f"right; guessing gets {percent(m['chance'])}. After invented gestures: {changes}. {alone} One person "
         f"cannot show how strangers would be understood, and {len(m['words'])} words are not a language."
     )
@@ -255,10 +256,6 @@ def _points(difference: Interval) -> str:
     mean, low, high = (100 * difference[key] for key in ("mean", "low", "high"))
     interval = f" [{low:.1f}, {high:.1f}]" if difference["n"] > 1 else ""
     return f"{mean:.1f} points{interval}".replace("-", "−")
-
-
-def _clips(count: int) -> str:
-    return f"{count} clip{'s' * (count != 1)} a word"
 
 
 def _numbers(counts: list[int]) -> str:
