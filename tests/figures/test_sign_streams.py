@@ -106,3 +106,13 @@ def test_every_figure_is_as_wide_as_the_text(stream):
     for figure in (drawn(stream), attention):
         figure.draw_without_rendering()
         assert figure.get_figwidth() == style.WIDTH and len(figure.get_label()) > 20
+
+
+def test_what_is_spelled_stands_between_the_signs(stream):
+    spelled = Events(np.array([1]), np.array([50]), np.array([70]), np.ones(1))
+    figure = drawn(stream, spelled=spelled, texts=("hof", "wolf"))
+    axes, _ = figure.axes
+    assert bars(axes)[1, style.GREY] == pytest.approx([50 / 15, 70 / 15])
+    assert "“wolf”" in [text.get_text() for text in axes.texts] and "Spelled: wolf." in figure.get_label()
+    keys = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert "spelled" in keys and "spelled" not in [t.get_text() for t in drawn(stream).legends[0].get_texts()]

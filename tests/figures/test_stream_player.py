@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from thesislib.evaluation.streams import Events
+from thesislib.evaluation.streams import Events, signed
 from thesislib.figures import stream_player
 
 WORDS = ("aba", "b<u")
-LABEL = np.array([-1] * 4 + [0] * 16 + [-1] * 4 + [1] * 16)
+TRUTH = signed(np.array([-1] * 4 + [0] * 16 + [-1] * 4 + [1] * 16))
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def frame() -> np.ndarray:
 def made(frame) -> str:
     said = Events(np.array([0, 0]), np.array([4, 24]), np.array([20, 40]), np.array([0.9, 0.5]))
     scores = np.stack([np.linspace(0.9, 0.1, 20), np.linspace(0.1, 0.9, 20)], axis=1)
-    return stream_player.player(frame, LABEL, said, WORDS, scores, overlap=0.5, every=2)
+    return stream_player.player(frame, TRUTH, said, WORDS, scores, overlap=0.5, every=2)
 
 
 def data_of(made: str) -> dict:
@@ -58,15 +58,15 @@ def test_nothing_is_asked_of_other_hosts_and_words_cannot_close_the_script(made,
     none = Events(*(np.zeros(0, np.int64) for _ in range(4)))
     words = ("</script>", "b")
     scores = np.zeros((40, 2))
-    assert stream_player.player(frame, LABEL, none, words, scores, overlap=0.5).count("</script>") == 1
+    assert stream_player.player(frame, TRUTH, none, words, scores, overlap=0.5).count("</script>") == 1
 
 
 def test_parts_of_different_streams_are_refused(frame):
     none = Events(*(np.zeros(0, np.int64) for _ in range(4)))
     with pytest.raises(ValueError, match="not of one stream"):
-        stream_player.player(frame, LABEL[:-1], none, WORDS, np.zeros((40, 2)), overlap=0.5)
+        stream_player.player(frame[:-1], TRUTH, none, WORDS, np.zeros((40, 2)), overlap=0.5)
     with pytest.raises(ValueError, match="not of one stream"):
-        stream_player.player(frame, LABEL, none, WORDS, np.zeros((39, 2)), overlap=0.5)
+        stream_player.player(frame, TRUTH, none, WORDS, np.zeros((39, 2)), overlap=0.5)
 
 
 def test_play_slider_and_text_work_in_a_browser(made, chromium):
@@ -95,3 +95,12 @@ def test_play_slider_and_text_work_in_a_browser(made, chromium):
         place = page.evaluate("getComputedStyle(document.querySelector('.stream-player canvas')).width")
         assert place == f"{stream_player.LARGER * 32}px" and errors == []
         browser.close()
+
+
+def test_what_is_spelled_is_told_apart_from_signs(frame):
+    spelled = Events(np.array([0]), np.array([20]), np.array([23]), np.ones(1))
+    none = Events(*(np.zeros(0, np.int64) for _ in range(4)))
+    settings = dict(overlap=0.5, every=2, spelled=spelled, texts=("hof",))
+    told = stream_player.player(frame, TRUTH, none, WORDS, np.zeros((20, 2)), **settings)
+    assert data_of(told)["spelled"] == [{"word": "hof", "begin": 20, "end": 23}]
+    assert "2 words are signed and 1 spelled, and 0 of 0 answers are right" in told

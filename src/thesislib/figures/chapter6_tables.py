@@ -42,6 +42,12 @@ SPEEDS = {
     "r2plus1d_18": "R(2+1)D-18",
     "mc3_18": "MC3-18",
 }
+SPELLING = {  # rows of `signs_and_spelling`
+    "signs_alone": "signs alone",
+    "spelling_unknown": "with spelling, of which nothing is known",
+    "spelling_in_threshold": "with spelling, known to the threshold",
+    "spelling_shown": "with spelling, and examples of it",
+}
 
 
 # Layers ------------------------------------------------------------------------------------------------
@@ -197,6 +203,22 @@ def rungs(of: Ladder) -> pd.DataFrame:
         rows["guessing"] = (
             {"top-1": guess} | {t: guess if t != "mAP" else "–" for t in columns} | {"seeds": "–"}
         )
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def spelling(record: Record) -> pd.DataFrame:
+    """Return one row a condition of `signs_and_spelling`: what was found in streams, and what was said in texts."""
+    rows = {}
+    for name, title in SPELLING.items():
+        row = record["metrics"][name]
+        rows[title] = {
+            "F1, %": _cell(row["f1_by_signer"]),
+            "precision, %": _cell(row["precision"]),
+            "recall, %": _cell(row["recall"]),
+            "said": str(row["n_said"]),
+            "of them while spelling": str(row["said_while_spelling"]) if row["n_texts"] else "–",
+            "threshold": f"{row['threshold']:.2f}",
+        }
     return pd.DataFrame.from_dict(rows, orient="index")
 
 

@@ -20,6 +20,7 @@ from thesislib.figures.signs import evenly
 FRAMES_A_SECOND = 15  # of a stream (Izutov 2020, section III)
 MASKS = {"with": "with TV loss", "without": "without TV loss"}
 LANE = 0.14  # of what was said, above or below its line
+NOTHING = Events(*(np.zeros(0, np.int64) for _ in range(4)))
 SHARP = 0.1  # a mask this near to 0 or 1 has decided
 
 
@@ -35,6 +36,8 @@ def timeline(
     frame: np.ndarray | None = None,
     pictures: int = 12,
     rate: float = FRAMES_A_SECOND,
+    spelled: Events = NOTHING,
+    texts: Sequence[str] = (),
 ) -> Figure:
     """Draw a stream against seconds: what was signed above, what was said below it, and how sure of each word.
 
@@ -42,7 +45,7 @@ def timeline(
     and green where `matches` at ``overlap`` finds it right, hollow and orange where not. ``scores`` [W, C] are
     those of `slide`, a window every ``every`` frames; the lowest panel shows the best of them, and the threshold.
     ``frame`` [K, 3, S, S] are all frames of the stream or some spread evenly over it: at most ``pictures`` of them
-    stand on top.
+    stand on top. ``spelled`` numbers texts that are spelled in between.
     """
     length, best = every * len(scores), scores.max(axis=1)
     shown = [] if frame is None else evenly(len(frame), pictures)
@@ -56,6 +59,8 @@ def timeline(
     right = matches(said, truth, overlap=overlap) >= 0
     for index, (word, begin, end) in enumerate(zip(truth.word, truth.begin, truth.end, strict=True)):
         _bar(bars, begin / rate, end / rate, 1.0, style.BLUE, words[word], level=index % 2, up=True)
+    for text, begin, end in zip(spelled.word, spelled.begin, spelled.end, strict=True):
+        _bar(bars, begin / rate, end / rate, 1.0, style.GREY, f"“{texts[text]}”", level=2, up=True)
     for index, (word, begin, end) in enumerate(zip(said.word, said.begin, said.end, strict=True)):
         colour = style.GREEN if right[index] else style.ORANGE
         lane = LANE if index % 2 == 0 else -LANE  # windows of neighbours may overlap
@@ -77,18 +82,22 @@ def timeline(
     mark = dict(marker="D", linestyle="none")
     keys = [
         Patch(color=style.BLUE, label="signed"),
+        *([Patch(color=style.GREY, label="spelled")] if len(spelled) else []),
         Line2D([], [], color=style.GREEN, label="said, right", **mark),
         Line2D([], [], color=style.ORANGE, markerfacecolor="white", label="said, wrong", **mark),
         Line2D([], [], color=style.GREY, linestyle="--", linewidth=1.1, label="threshold"),
     ]
-    figure.legend(handles=keys, loc="outside lower center", ncols=4, fontsize=9)
+    figure.legend(handles=keys, loc="outside lower center", ncols=len(keys), fontsize=9)
     listed = ", ".join(words[word] for word in truth.word)
     heard = ", ".join(
         f"{words[word]} at {end / rate:.1f} s" + ("" if good else " (wrong)")
         for word, end, good in zip(said.word, said.end, right, strict=True)
     )
     return described(
-        figure, f"A stream of {length / rate:.0f} s. Signed: {listed}. Said: {heard or 'nothing'}."
+        figure,
+        f"A stream of {length / rate:.0f} s. Signed: {listed}. "
+        + (f"Spelled: {', '.join(texts[text] for text in spelled.word)}. " if len(spelled) else "")
+        + f"Said: {heard or 'nothing'}.",
     )
 
 

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from thesislib.evaluation.streams import Events, matches, signed
+from thesislib.evaluation.streams import Events, matches
 from thesislib.figures import style
-from thesislib.figures.sign_streams import FRAMES_A_SECOND
+from thesislib.figures.sign_streams import FRAMES_A_SECOND, NOTHING
 
 COLUMNS = 16  # frames side by side in the sheet
 QUALITY = 82  # of its JPEG
@@ -57,6 +57,7 @@ _PLAYER = Template("""\
   const bar = (event, y, colour) => `<rect x="$${x(event.begin)}" y="$${y}" height="14"
     width="$${x(event.end - event.begin)}" rx="3" fill="$${colour}" fill-opacity=".75"/>`;
   find("svg").innerHTML = data.signed.map((e) => bar(e, 3, "$blue")).join("")
+    + data.spelled.map((e) => bar(e, 3, "$grey")).join("")
     + data.said.map((e) => bar(e, 25, e.right ? "$green" : "$orange")).join("")
     + '<line y1="0" y2="44" stroke="currentColor" stroke-width="2" vector-effect="non-scaling-stroke"/>';
   const line = find("line");
@@ -65,8 +66,9 @@ _PLAYER = Template("""\
     const t = Number(slider.value), s = data.size;
     canvas.drawImage(sheet, (t % $columns) * s, Math.floor(t / $columns) * s, s, s, 0, 0, s, s);
     line.setAttribute("x1", x(t + 1)); line.setAttribute("x2", x(t + 1));
-    const now = data.signed.find((e) => e.begin <= t && t < e.end);
-    find(".signed").textContent = now ? now.word : "–";
+    const at = (events) => events.find((e) => e.begin <= t && t < e.end);
+    const now = at(data.signed), text = at(data.spelled);
+    find(".signed").textContent = now ? now.word : text ? `spells “$${text.word}”` : "–";
     const heard = data.said.filter((e) => e.end <= t + 1).pop();
     find(".said").textContent = heard ? heard.word + (heard.right ? " ✓" : " ✗") : "–";
     find(".guess").replaceChildren(...data.guesses[Math.floor(t / data.every)].flatMap(([word, share]) => {
@@ -99,7 +101,7 @@ _PLAYER = Template("""\
 
 def player(
     frame: np.ndarray,
-    label: np.ndarray,
+    truth: Events,
     said: Events,
     words: Sequence[str],
     scores: np.ndarray,
@@ -107,18 +109,21 @@ def player(
     overlap: float,
     every: int = 1,
     rate: float = FRAMES_A_SECOND,
+    spelled: Events = NOTHING,
+    texts: Sequence[str] = (),
 ) -> str:
-    """Return HTML that plays a stream uint8 [T, 3, S, S], the word of each frame int64 [T], -1 for none.
+    """Return HTML that plays a stream uint8 [T, 3, S, S] in which ``truth`` is signed and ``said`` was said.
 
     ``scores`` [W, C] are those of windows that end every ``every`` frames; ``said`` is marked right where
-    `matches` finds it so at ``overlap``. Raises ValueError where the parts are not of one stream.
+    `matches` finds it so at ``overlap``. ``spelled`` numbers texts that are spelled in between. Raises ValueError
+    where the parts are not of one stream.
     """
     length, _, size, _ = frame.shape
-    if len(label) != length or len(scores) != -(-length // every):
+    last = max((int(events.end.max()) for events in (truth, said, spelled) if len(events)), default=0)
+    if last > length or len(scores) != -(-length // every):
         raise ValueError(
-            f"{length} frames, {len(label)} labels and {len(scores)} windows are not of one stream"
+            f"{length} frames, {len(scores)} windows and what ends at frame {last} are not of one stream"
         )
-    truth = signed(label)
     right = matches(said, truth, overlap=overlap) >= 0
     data = {
         "frames": length,
@@ -126,6 +131,7 @@ def player(
         "every": every,
         "rate": rate,
         "signed": _listed(truth, words),
+        "spelled": _listed(spelled, texts),
         "said": [
             told | {"right": bool(good)} for told, good in zip(_listed(said, words), right, strict=True)
         ],
@@ -136,8 +142,9 @@ def player(
     }
     sheet = _sheet(frame)
     alt = (
-        f"{length / rate:.0f} seconds of a signer, to be played: {len(truth)} words are signed, and "
-        f"{int(right.sum())} of {len(said)} answers are right."
+        f"{length / rate:.0f} seconds of a signer, to be played: {len(truth)} words are signed"
+        + (f" and {len(spelled)} spelled" if len(spelled) else "")
+        + f", and {int(right.sum())} of {len(said)} answers are right."
     )
     return _PLAYER.substitute(
         key=f"stream-{hashlib.sha256(sheet).hexdigest()[:10]}",
@@ -148,6 +155,7 @@ def player(
         side=LARGER * size,
         columns=COLUMNS,
         blue=style.BLUE,
+        grey=style.GREY,
         green=style.GREEN,
         orange=style.ORANGE,
     )

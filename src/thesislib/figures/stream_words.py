@@ -3,10 +3,13 @@
 Each function takes a record, which may be None; then it says which command makes one.
 """
 
+from collections.abc import Mapping
+
+from thesislib.evaluation.intervals import of_the_mean
 from thesislib.evaluation.streams import WINDOW
 from thesislib.figures.chapter5_words import missing
 from thesislib.figures.chapter6_numbers import Record, chance
-from thesislib.figures.chapter6_words import count, percent
+from thesislib.figures.chapter6_words import count, gain, listed, percent
 
 LAST_MASK = "after_bottleneck_12"
 
@@ -40,6 +43,38 @@ def of_stream(record: Record | None) -> str:
         f"{s['left_out']} left out, {s['put_in']} put in.{lag} Of the windows that see a whole sign, or nothing "
         f"else, {percent(s['windows_named_right'])} are named right; guessing among "
         f"{config['words']} words gets {percent(chance(record))}."
+    )
+
+
+def of_spelling(record: Record | None) -> str:
+    """Return what spelling between signs does to a network that knows signs alone, and what helps."""
+    if record is None:
+        return missing("signing and spelling", "thesis run signs_and_spelling --profile full")
+    m, config = record["metrics"], record["config"]
+    alone, unknown, threshold, shown = (
+        m[row] for row in ("signs_alone", "spelling_unknown", "spelling_in_threshold", "spelling_shown")
+    )
+
+    def between(row: Mapping, other: Mapping) -> str:
+        pairs = zip(row["f1_by_signer"]["by_signer"], other["f1_by_signer"]["by_signer"], strict=True)
+        return gain(of_the_mean([one - before for one, before in pairs]))
+
+    def during(row: Mapping) -> str:
+        return (
+            f"{count(row['said_while_spelling'], 'answer falls', 'answers fall')} into {row['n_texts']} texts"
+        )
+
+    recalls = [percent(row["recall"]) for row in (alone, unknown, threshold, shown)]
+    return (
+        f"{count(alone['n_streams'], 'stranger signs', 'strangers sign')} {config['signs']} of {config['words']} "
+        f"words each, once without spelling and once, the same signs in the same order, with {config['texts']} texts "
+        f"between them. Without spelling the F1, the harmonic mean of precision and recall, is "
+        f"{percent(alone['f1_by_signer'])} as a mean over people. A network that knows nothing of spelling takes "
+        f"letters for signs: {during(unknown)}, and its F1 {between(unknown, alone)}. With a threshold from streams "
+        f"in which others spell it {between(threshold, unknown)} on that; {during(threshold)}. With "
+        f"{m['n_examples']} windows of its teachers' spelling as examples besides it {between(shown, threshold)} on "
+        f"that; {during(shown)}. No weight is learned for it, and no text of the examples is among those asked. From "
+        f"the first row to the last {listed(recalls)} of the signs are found."
     )
 
 
