@@ -21,7 +21,7 @@ from thesislib.figures import style
 from thesislib.figures.sign_streams import FRAMES_A_SECOND, NOTHING
 
 COLUMNS = 16  # frames side by side in the sheet
-QUALITY = 82  # of its JPEG
+QUALITY = 70  # of its JPEG
 LARGER = 4  # pixels on the screen to one of a frame
 GUESSES = 3  # words shown with how sure the network is of them now
 

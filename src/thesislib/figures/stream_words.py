@@ -65,16 +65,18 @@ def of_spelling(record: Record | None) -> str:
         )
 
     recalls = [percent(row["recall"]) for row in (alone, unknown, threshold, shown)]
+    people = alone["f1_by_signer"]["by_signer"]
     return (
         f"{count(alone['n_streams'], 'stranger signs', 'strangers sign')} {config['signs']} of {config['words']} "
-        f"words each, once without spelling and once, the same signs in the same order, with {config['texts']} texts "
-        f"between them. Without spelling the F1, the harmonic mean of precision and recall, is "
-        f"{percent(alone['f1_by_signer'])} as a mean over people. A network that knows nothing of spelling takes "
-        f"letters for signs: {during(unknown)}, and its F1 {between(unknown, alone)}. With a threshold from streams "
-        f"in which others spell it {between(threshold, unknown)} on that; {during(threshold)}. With "
-        f"{m['n_examples']} windows of its teachers' spelling as examples besides it {between(shown, threshold)} on "
-        f"that; {during(shown)}. No weight is learned for it, and no text of the examples is among those asked. From "
-        f"the first row to the last {listed(recalls)} of the signs are found."
+        f"words each, once without spelling and once, the same signs in the same order, with {config['texts']} "
+        "texts between them. Without spelling the F1, the harmonic mean of precision and recall, is "
+        f"{percent(alone['f1_by_signer'])} as a mean over people, from {percent(min(people))} for one to "
+        f"{percent(max(people))} for another. A network that knows nothing of spelling takes letters for signs: "
+        f"{during(unknown)}, and the F1 {between(unknown, alone)}. With a threshold from streams in which others "
+        f"spell the F1 {between(threshold, unknown)}; {during(threshold)}. With {m['n_examples']} windows of the "
+        f"teachers' spelling as examples, too, it {between(shown, threshold)}; {during(shown)}. (Each change is "
+        "against the row above, its bracket over people.) No weight is learned for it, and no text of the examples "
+        f"is among those asked. From the first row to the last {listed(recalls)} of the signs are found."
     )
 
 
