@@ -9,7 +9,7 @@ import torch
 
 from thesislib import paths, results
 from thesislib.chapters import sign_sets, sign_starts, sign_training, signs_and_spelling
-from thesislib.chapters.signs_and_spelling import ASKED, ROWS, SHOWN, TEXTS, Config, sequence_of
+from thesislib.chapters.signs_and_spelling import ASKED, SHOWN, TEXTS, WATCHED, Config, Stream, sequence_of
 from thesislib.config import ConfigError
 from thesislib.datasets.sign_clips import SignClips
 from thesislib.evaluation import streams
@@ -17,12 +17,20 @@ from thesislib.evaluation.streams import Events
 from thesislib.synthetic import spelling
 
 WIDTH = 0.125
+ROWS = ("signs_alone", "spelling_unknown", "spelling_in_threshold", "examples_same_threshold", "examples")
 FRAMES = 24
+COMMITTED, EMBEDDED = paths.WEIGHTS, signs_and_spelling._embedded  # which the small run replaces
 
 
-def shade(item: int | str) -> int:
-    """Words are bright and texts are dark: what a network can tell without having learned."""
-    return 120 + 30 * item if isinstance(item, int) else 5 + TEXTS.index(item)
+def shade(item: int | str, signer: int) -> int:
+    """Words differ in brightness, texts are a little darker than the first of them, and people differ less."""
+    return (120 + 30 * item if isinstance(item, int) else 110) + signer % 3
+
+
+def as_brightness(network, frame: np.ndarray) -> np.ndarray:
+    """In place of a network: the brightness of windows as an angle, unit vectors [N, 2]."""
+    angle = frame.reshape(len(frame), -1).mean(axis=1) / 255 * np.pi / 2
+    return np.stack([np.cos(angle), np.sin(angle)], axis=1)
 
 
 def drawn(name, seed, signer, sequence, *, frames, size) -> dict[str, torch.Tensor]:
@@ -30,15 +38,20 @@ def drawn(name, seed, signer, sequence, *, frames, size) -> dict[str, torch.Tens
     place = [-1] * 8
     for number, item in enumerate(sequence):
         place += [number] * (20 if isinstance(item, str) else 16) + [-1] * 8
-    light = torch.tensor([60 if n < 0 else shade(sequence[n]) for n in place], dtype=torch.uint8)
-    return {"image": light[:, None, None, None].repeat(1, 3, size, size), "place": torch.tensor(place)}
+    left = signer >= 20_000_004  # the strangers
+    light = torch.tensor([20 if n < 0 else shade(sequence[n], signer) for n in place], dtype=torch.uint8)
+    return {
+        "image": light[:, None, None, None].repeat(1, 3, size, size),
+        "place": torch.tensor(place),
+        "left": torch.full((len(place),), left),
+    }
 
 
 def loaded(asked: sign_sets.InventedSigns) -> SignClips:
     """In place of InventedSigns.load: clips of one brightness a word."""
     rows = [(s, w) for s in asked.signers for w in range(asked.words) for _ in range(asked.takes)]
     signer, word = np.array(rows, np.int64).T
-    light = np.array([shade(int(w)) for w in word], np.uint8)[:, None, None, None, None]
+    light = np.array([shade(int(w), int(s)) for s, w in rows], np.uint8)[:, None, None, None, None]
     frame = np.broadcast_to(light, (len(rows), FRAMES, 3, asked.size, asked.size)).copy()
     names = tuple(f"word {n}" for n in range(asked.words))
     return SignClips(frame, word, signer, np.full(len(rows), 4), np.full(len(rows), 20), names, "shades")
@@ -52,6 +65,7 @@ def measured(tmp_path_factory):
         patch.setattr(paths, "WEIGHTS", folder)
         patch.setattr(paths, "QUICK_RESULTS", folder / "results")
         patch.setattr(spelling, "stream", drawn)
+        patch.setattr(signs_and_spelling, "_embedded", as_brightness)
         patch.setattr(sign_sets.InventedSigns, "load", loaded)
         plain = sign_training.Config.profile("smoke", rung="am_softmax", width=WIDTH, vocabulary="signs")
         sign_starts.keep(sign_training.build(plain).eval(), range(20_000_000, 20_000_003), "shades")
@@ -74,8 +88,9 @@ def test_a_sequence_spells_between_signs_and_never_twice_in_a_row():
 
 
 def test_texts_that_are_asked_were_never_shown_and_can_be_spelled():
-    assert not set(SHOWN) & set(ASKED) and len(SHOWN) == len(ASKED)
-    assert set("".join(TEXTS)) <= set(spelling.LETTERS)
+    assert len(set(TEXTS)) == len(TEXTS) == len(SHOWN) + len(WATCHED) + len(ASKED)
+    for text in TEXTS:
+        spelling._check("signs", [text])
 
 
 def test_a_window_belongs_to_the_text_that_its_middle_lies_in():
@@ -95,32 +110,25 @@ def test_a_window_belongs_to_the_text_that_its_middle_lies_in():
     assert not signs_and_spelling._inside(middle, nothing).any()
 
 
-def test_examples_are_the_windows_whose_answers_would_fall_into_a_text():
-    """Windows of `_spelled` and answers of `streams.decide` are told by the same middle."""
+def test_windows_and_answers_are_placed_by_the_same_middle():
     config = Config.profile("smoke", stream_step=4)
-    texts = Events(np.zeros(1, np.int64), np.array([30]), np.array([50]), np.ones(1))
-    vectors = torch.arange(25.0)[:, None]  # of the windows that end at frames 0, 4, 8, ...
-    heard = signs_and_spelling.Heard(vectors, texts, texts)
-    found = signs_and_spelling._spelled(config, heard)[:, 0].tolist()
-    inside = []
-    for row in range(25):
+    nothing = Events(*(np.zeros(0, np.int64) for _ in range(4)))
+    middles = signs_and_spelling._middles(config, Stream(np.zeros((25, 2)), nothing, nothing, False))
+    for row in range(4, 25):  # earlier windows begin before the stream
         score = np.zeros((25, 1))
         score[row] = 1
-        (said,) = [streams.decide(score, threshold=0.5, every=4)]
-        if 30 <= int(said.begin[0] + said.end[0]) // 2 < 50 and said.begin[0] > 0:
-            inside.append(row)
-    assert found == inside and len(found) == 5
+        said = streams.decide(score, threshold=0.5, every=4)
+        assert (said.begin[0] + said.end[0]) // 2 == middles[row]
 
 
 def test_where_an_example_is_nearer_nothing_may_be_said():
-    windows = torch.eye(3)[[0, 1, 2]]
-    words = torch.eye(3)[:2]
-    free = signs_and_spelling._scores(windows, words, torch.zeros(0, 3))
+    windows, words = np.eye(3), np.eye(3)[:2]
+    free = signs_and_spelling._scores(windows, words, words[:0])
     np.testing.assert_allclose(free, [[1, 0], [0, 1], [0, 0]])
-    example = torch.tensor([[0.0, 0.0, 1.0], [0.8, 0.6, 0.0]])
+    example = np.array([[0.0, 0.0, 1.0], [0.8, 0.6, 0.0]])
     told = signs_and_spelling._scores(windows, words, example)
     np.testing.assert_allclose(told, [[1, 0], [0, 1], [-1, -1]])
-    closer = signs_and_spelling._scores(torch.tensor([[0.6, 0.8, 0.0]]), words, example)
+    closer = signs_and_spelling._scores(np.array([[0.6, 0.8, 0.0]]), words, example)
     np.testing.assert_allclose(closer, [[-1, -1]])  # 0.96 to the example, 0.8 to the second word
 
 
@@ -128,22 +136,57 @@ def test_the_record_tells_what_its_arrays_say(measured):
     config, record = measured
     assert results.read_record(signs_and_spelling.record_path(config)) == json.loads(json.dumps(record))
     metrics, arrays = record["metrics"], results.read_arrays(signs_and_spelling.arrays_path(config))
-    assert tuple(metrics) == ("n_examples", *ROWS) and metrics["n_examples"] > 0
-    assert [metrics[row]["n_texts"] for row in ROWS] == [0, 4, 4, 4]
+    assert [metrics[row]["n_texts"] for row in ROWS] == [0, 4, 4, 4, 4]
     for row in ROWS:
         told = metrics[row]
         assert told["n_signed"] == 2 * config.signs and told["n_streams"] == 2
-        assert len(told["f1_by_signer"]["by_signer"]) == 2 and told["said_while_spelling"] <= told["n_said"]
-    assert metrics["signs_alone"]["said_while_spelling"] == 0
+        assert len(told["f1_by_signer"]["by_signer"]) == 2
+        wrong = told["wrong_while_spelling"] + told["wrong_otherwise"]
+        assert wrong == told["n_said"] - round(told["precision"] * told["n_said"])
+    assert metrics["signs_alone"]["wrong_while_spelling"] == 0
     assert metrics["signs_alone"]["threshold"] == metrics["spelling_unknown"]["threshold"]
+    assert metrics["spelling_in_threshold"]["threshold"] == metrics["examples_same_threshold"]["threshold"]
+    assert metrics["spelling_unknown"]["passed_over_in_texts"] == 0
+    assert metrics["left_handed"] == {"teachers": [False] * 3, "validation": [False], "test": [True] * 2}
     assert len(arrays["signs_word"]) == config.signs and len(arrays["spelled_word"]) == config.texts
     assert {str(arrays["texts"][n]) for n in arrays["spelled_word"]} == set(ASKED[: config.texts])
     assert arrays["scores"].shape[1] == config.words
 
 
-def test_shades_that_differ_are_passed_over_once_shown(measured):
-    """Texts are of a brightness that no word has: with examples of it nothing is said while they are spelled."""
-    assert measured[1]["metrics"]["spelling_shown"]["said_while_spelling"] == 0
+def test_spelling_like_a_word_is_taken_for_it_until_examples_are_shown(measured):
+    """Texts are a little darker than the first word: whoever knows words alone hears it, examples lie nearer."""
+    metrics = measured[1]["metrics"]
+    assert metrics["spelling_unknown"]["wrong_while_spelling"] > 0
+    assert metrics["examples"]["wrong_while_spelling"] < metrics["spelling_unknown"]["wrong_while_spelling"]
+    assert metrics["examples"]["passed_over_in_texts"] > 0.5
+    assert metrics["examples"]["f1"] > metrics["spelling_unknown"]["f1"]
+
+
+def test_everybody_spells_the_texts_of_their_part(monkeypatch):
+    config, asked = Config.profile("smoke"), {}
+    monkeypatch.setattr(sign_starts, "taught_by", lambda start: range(20_000_000, 20_000_003))
+    who = signs_and_spelling.parts(config)
+
+    def spy(config, signer, sequence):
+        part = next(part for part, some in who.items() if signer in some.signers)
+        asked.setdefault(part, set()).update(item for item in sequence if isinstance(item, str))
+        raise_if_all = set(asked) == set(who) and all(len(texts) >= config.texts for texts in asked.values())
+        if raise_if_all:
+            raise KeyboardInterrupt
+        nothing = Events(*(np.zeros(0, np.int64) for _ in range(4)))
+        return Stream(np.zeros((2, 3, 32, 32), np.uint8), nothing, nothing, False)
+
+    monkeypatch.setattr(signs_and_spelling, "performed", spy)
+    monkeypatch.setattr(signs_and_spelling, "_network", lambda config: None)
+    monkeypatch.setattr(signs_and_spelling, "_embedded", lambda network, frame: np.ones((len(frame), 2)))
+    monkeypatch.setattr(sign_sets.InventedSigns, "load", loaded)
+    with pytest.raises(KeyboardInterrupt):
+        signs_and_spelling._measure(config)
+    assert (
+        asked["teachers"] <= set(SHOWN)
+        and asked["validation"] <= set(WATCHED)
+        and asked["test"] <= set(ASKED)
+    )
 
 
 def test_nobody_is_in_two_parts_and_the_teachers_are_the_networks_own(measured):
@@ -166,9 +209,20 @@ def test_what_is_asked_is_named(measured):
         ({"size": 48}, "multiple of 32"),
         ({"frames": 15}, "frames at least 16"),
         ({"texts": 0}, "texts must be positive"),
+        ({"texts": 3}, "texts must be 2 or less"),
+        ({"signs": 12, "texts": 7}, "texts must be 6 or less"),
         ({"stream_step": 0}, "stream_step must be positive"),
     ],
 )
 def test_what_cannot_be_asked_is_refused(wrong, message):
     with pytest.raises(ConfigError, match=message):
         Config.profile("smoke", **wrong)
+
+
+def test_the_committed_network_says_unit_vectors(monkeypatch):
+    monkeypatch.setattr(paths, "WEIGHTS", COMMITTED)
+    network = signs_and_spelling._network(Config.profile("full"))
+    frame = np.random.default_rng(0).integers(0, 255, (2, 16, 3, 64, 64)).astype(np.uint8)
+    found = EMBEDDED(network, frame)
+    assert found.shape == (2, 256) and not network.training
+    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-5)

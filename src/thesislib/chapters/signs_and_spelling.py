@@ -3,19 +3,16 @@
 Signers spell what has no sign. Izutov 2020 promises recognition in a continuous stream (sections III and IV.D) and
 trains on clips that hold one sign each. Here strangers sign and spell, and the committed network of signs
 (`sign_starts`) is asked as it is, with a threshold that knows of spelling, and with examples of spelling beside its
-words: an embedding can be shown what to pass over without learning anew.
+words: can an embedding be shown what to pass over, without learning anew?
 """
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-import torch
-from torch import Tensor
-from torch.nn import functional as F
 from tqdm.auto import tqdm
 
 from thesislib import results, runtime
@@ -30,11 +27,11 @@ from thesislib.synthetic import spelling
 from thesislib.synthetic.sign_words import VOCABULARIES
 
 EXPERIMENT = "signs_and_spelling"
-# German words of letters that hands of signs have too. The first half is shown to the network, the other is asked.
-TEXTS = ("bald", "wolf", "dach", "idol", "hof", "viola", "bild", "wald", "loch", "fach", "labil", "wild")
-SHOWN, ASKED = TEXTS[: len(TEXTS) // 2], TEXTS[len(TEXTS) // 2 :]
-# What is asked: signs without spelling; then with it, by a network that was told ever more of spelling.
-ROWS = ("signs_alone", "spelling_unknown", "spelling_in_threshold", "spelling_shown")
+# German words of letters whose handshapes signs have too: shown as examples, to choose the threshold by, and asked.
+SHOWN = ("bald", "wolf", "dach", "idol", "hof", "viola")
+WATCHED = ("oval", "bach", "lid", "hoch", "baby", "avocado")
+ASKED = ("bild", "wald", "loch", "fach", "labil", "wild")
+TEXTS = SHOWN + WATCHED + ASKED
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +46,7 @@ class Config(ExperimentConfig):
     validation_signers: int = 4  # choose the threshold
     test_signers: int = 10
     signs: int = 12  # in a stream
-    texts: int = 6  # spelled in a stream, between signs
+    texts: int = 6  # spelled in a stream, between signs; the teachers spell as many of theirs as fit
     frames: int = 24  # that take as long as a clip
     size: int = 64
     width: float = 0.5
@@ -68,6 +65,9 @@ class Config(ExperimentConfig):
         for name in ("clips", "validation_signers", "test_signers", "signs", "texts", "stream_step"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be positive, not {getattr(self, name)}")
+        most = min(len(WATCHED), len(ASKED), self.signs - 1)
+        if self.texts > most:
+            raise ConfigError(f"texts must be {most} or less, one between two signs, not {self.texts}")
         if not 2 <= self.words <= VOCABULARIES[sign_sets.SIGNS]:
             raise ConfigError(f"words must be from 2 to {VOCABULARIES[sign_sets.SIGNS]}, not {self.words}")
         if self.size < 32 or self.size % 32 or self.frames < streams.WINDOW:
@@ -79,20 +79,15 @@ class Config(ExperimentConfig):
 
 @dataclass(frozen=True)
 class Stream:
-    """One signer's stream: frames uint8 [T, 3, S, S]; signs with their words, and texts with their numbers."""
+    """One signer's stream, ``seen`` as frames uint8 [T, 3, S, S] or, by the network, as unit vectors [W, f].
 
-    frame: np.ndarray
+    There are as many vectors as windows. Signs have their words, texts their numbers in TEXTS; ``left``: the hand.
+    """
+
+    seen: np.ndarray
     signs: streams.Events
     texts: streams.Events
-
-
-@dataclass(frozen=True)
-class Heard:
-    """A stream as the network sees it: unit vectors [W, f] of its windows; signs and texts as in the stream."""
-
-    windows: Tensor
-    signs: streams.Events
-    texts: streams.Events
+    left: bool
 
 
 def run(config: Config) -> dict[str, Any]:
@@ -115,7 +110,7 @@ def arrays_path(config: Config) -> Path:
 
 def data_sha256(config: Config) -> str:
     """Return the digest of who signs and spells what, and of the network that is asked; nothing is rendered."""
-    asked = (TEXTS, config.signs, config.texts)
+    asked = (SHOWN, WATCHED, ASKED, config.signs, config.texts)
     return sign_sets.digest(parts(config), sign_starts.digest(sign_starts.OTHER_SIGNS), repr(asked))
 
 
@@ -157,7 +152,8 @@ def performed(config: Config, signer: int, sequence: Sequence[int | str]) -> Str
         [TEXTS.index(item) if isinstance(item, str) else item for item in sequence] + [streams.REST]
     )
     signs, texts = (np.where(is_text[place] == kind, word[place], streams.REST) for kind in (False, True))
-    return Stream(drawn["image"].numpy(), streams.signed(signs), streams.signed(texts))
+    left = bool(drawn["left"][0])
+    return Stream(drawn["image"].numpy(), streams.signed(signs), streams.signed(texts), left)
 
 
 def _measure(config: Config) -> dict[str, Any]:
@@ -166,34 +162,42 @@ def _measure(config: Config) -> dict[str, Any]:
     sign_sets.require_strangers(who)
     network = _network(config)
     teachers = who["teachers"].load()
-    words = _class_means(embeddings(network, segments(teachers)).cpu(), torch.from_numpy(teachers.label))
+    words = _class_means(_embedded(network, segments(teachers)), teachers.label)
 
-    def heard(part: str, texts: Sequence[str]) -> list[Heard]:
+    def heard(part: str, texts: Sequence[str]) -> list[Stream]:
         signers = tqdm(who[part].signers, desc=f"streams, {part}", leave=False)
         made = (performed(config, signer, sequence_of(config, signer, texts)) for signer in signers)
-        return [Heard(_windows(config, network, one.frame), one.signs, one.texts) for one in made]
+        return [replace(one, seen=_windows(config, network, one.seen)) for one in made]
 
-    # what is told of spelling are other texts than those that are asked about
-    plain = heard("validation", ()), heard("test", ())
-    spelled = heard("validation", SHOWN[: config.texts]), heard("test", ASKED[: config.texts])
-    examples = torch.cat([_spelled(config, one) for one in heard("teachers", SHOWN)])
-    conditions = {  # of each row: whose streams choose the threshold, who is asked, what is passed over
-        "signs_alone": (*plain, examples[:0]),
-        "spelling_unknown": (plain[0], spelled[1], examples[:0]),
-        "spelling_in_threshold": (*spelled, examples[:0]),
-        "spelling_shown": (*spelled, examples),
+    plain = {part: heard(part, ()) for part in ("validation", "test")}
+    watched = heard("validation", WATCHED[: config.texts])
+    asked = heard("test", ASKED[: config.texts])
+    teaching = heard("teachers", SHOWN)
+    examples, examples_metrics = _chosen_examples(config, teaching, watched, words)
+
+    none = words[:0]
+    unaware, aware, informed = (
+        _chosen_threshold(config, some, words, passed_over)[0]
+        for some, passed_over in ((plain["validation"], none), (watched, none), (watched, examples))
+    )
+    conditions = {  # by row: who is asked, the threshold, what is passed over; from row to row more is known
+        "signs_alone": (plain["test"], unaware, none),
+        "spelling_unknown": (asked, unaware, none),
+        "spelling_in_threshold": (asked, aware, none),
+        "examples_same_threshold": (asked, aware, examples),
+        "examples": (asked, informed, examples),
     }
-    metrics: dict[str, Any] = {"n_examples": len(examples)}
-    for row in ROWS:
-        watched, asked, passed_over = conditions[row]
-        metrics[row], scores, said = _row(config, watched, asked, words, passed_over)
+    metrics = {row: _measured(config, some, words, *told) for row, (some, *told) in conditions.items()}
+    hands = {"teachers": teaching, "validation": watched, "test": asked}
+    metrics |= {"examples_from": examples_metrics}
+    metrics |= {"left_handed": {part: [stream.left for stream in some] for part, some in hands.items()}}
     arrays = {
-        "scores": scores[0].astype(np.float16),
+        "scores": _scores(asked[0].seen, words, examples).astype(np.float16),
         "words": np.array(teachers.words),
         "texts": np.array(TEXTS),
     }
-    first = spelled[1][0]
-    for name, events in (("signs", first.signs), ("spelled", first.texts), ("said", said[0])):
+    said = _answers(config, asked[0], words, informed, examples)
+    for name, events in (("signs", asked[0].signs), ("spelled", asked[0].texts), ("said", said)):
         arrays |= {f"{name}_{column}": values for column, values in vars(events).items()}
     results.write_arrays(arrays_path(config), arrays)
     return results.make_record(
@@ -223,66 +227,103 @@ def _network(config: Config) -> S3DMobileNetV3:
     return sign_training.build(asked).to(runtime.best_device()).eval()
 
 
-def _class_means(embedding: Tensor, label: Tensor) -> Tensor:
-    """Return the unit means [C, f] of unit vectors [N, f] by their class, int64 [N]."""
-    which = F.one_hot(label).to(embedding)  # [N, C]
-    return F.normalize(which.T @ embedding)
+def _class_means(vectors: np.ndarray, label: np.ndarray) -> np.ndarray:
+    """Return the unit means [C, f] of unit vectors [N, f] by their class, int64 [N], in order of the classes."""
+    means = np.stack([vectors[label == one].mean(axis=0) for one in np.unique(label)])
+    return means / np.linalg.norm(means, axis=1, keepdims=True)
 
 
-def _windows(config: Config, network: S3DMobileNetV3, frame: np.ndarray) -> Tensor:
+def _embedded(network: S3DMobileNetV3, frame: np.ndarray) -> np.ndarray:
+    """Return unit vectors [N, f] of windows uint8 [N, 16, 3, S, S]."""
+    return embeddings(network, frame).cpu().numpy()
+
+
+def _windows(config: Config, network: S3DMobileNetV3, frame: np.ndarray) -> np.ndarray:
     """Return the unit vectors [W, f] of the windows that slide over a stream uint8 [T, 3, S, S]."""
-
-    def embed(some: np.ndarray) -> np.ndarray:
-        return embeddings(network, some).cpu().numpy()
-
-    return torch.from_numpy(streams.slide(frame, embed, every=config.stream_step))
+    return streams.slide(frame, lambda some: _embedded(network, some), every=config.stream_step)
 
 
-def _spelled(config: Config, heard: Heard) -> Tensor:
-    """Return the vectors [K, f] of the windows that have their middle in a text."""
-    last = config.stream_step * np.arange(len(heard.windows))
-    return heard.windows[torch.from_numpy(_inside(last + 1 - streams.WINDOW // 2, heard.texts))]
+def _middles(config: Config, stream: Stream) -> np.ndarray:
+    """Return the middle frame of each window of a stream, int64 [W]: as of the answers of `streams.decide`."""
+    return config.stream_step * np.arange(len(stream.seen)) + 1 - streams.WINDOW // 2
 
 
-def _inside(middle: np.ndarray, texts: streams.Events) -> np.ndarray:
-    """Return which of these frames, int [N], lie in a text: bool [N]."""
-    return ((texts.begin <= middle[:, None]) & (middle[:, None] < texts.end)).any(axis=1)
+def _inside(middle: np.ndarray, events: streams.Events) -> np.ndarray:
+    """Return which of these frames, int [N], lie in a sign or a text: bool [N]."""
+    return ((events.begin <= middle[:, None]) & (middle[:, None] < events.end)).any(axis=1)
 
 
-def _scores(windows: Tensor, words: Tensor, passed_over: Tensor) -> np.ndarray:
+def _chosen_examples(
+    config: Config, teachers: Sequence[Stream], watched: Sequence[Stream], words: np.ndarray
+) -> tuple[np.ndarray, dict[str, Any]]:
+    """Return examples of spelling [K, f], and what was compared to choose them.
+
+    They are the windows with their middle in a text, or the mean of each text: what serves the watched better.
+    """
+    found, label = [], []
+    for stream in teachers:
+        middle = _middles(config, stream)
+        for text, begin, end in zip(stream.texts.word, stream.texts.begin, stream.texts.end, strict=True):
+            inside = (begin <= middle) & (middle < end)
+            found.append(stream.seen[inside])
+            label += [int(text)] * int(inside.sum())
+    windows = np.concatenate(found)
+    kinds = {"windows": windows, "text_means": _class_means(windows, np.array(label))}
+    f1 = {kind: _chosen_threshold(config, watched, words, some)[1] for kind, some in kinds.items()}
+    best = max(kinds, key=f1.get)
+    return kinds[best], {"kind": best, "count": len(kinds[best])} | {
+        f"validation_f1_{k}": v for k, v in f1.items()
+    }
+
+
+def _scores(windows: np.ndarray, words: np.ndarray, passed_over: np.ndarray) -> np.ndarray:
     """Return cosines [W, C] of windows [W, f] and the words' means [C, f].
 
     Where an example of what is passed over, [K, f], is nearer than all words nothing may be said: -1 for each.
     """
     cosine = windows @ words.T
-    if len(passed_over):
-        nearer = (windows @ passed_over.T).amax(dim=1) > cosine.amax(dim=1)
-        cosine = torch.where(nearer[:, None], -1.0, cosine)
-    return cosine.numpy()
+    nearer = (windows @ passed_over.T).max(axis=1, initial=-1.0) > cosine.max(axis=1)
+    return np.where(nearer[:, None], -1.0, cosine)
 
 
-def _row(
-    config: Config, watched: Sequence[Heard], asked: Sequence[Heard], words: Tensor, passed_over: Tensor
-) -> tuple[dict[str, Any], list[np.ndarray], list[streams.Events]]:
-    """Return how right answers about streams are, the scores and the answers, by a threshold of others' streams."""
-    how = {"every": config.stream_step}
-    watched_scores, scores = (
-        [_scores(one.windows, words, passed_over) for one in some] for some in (watched, asked)
-    )
-    threshold = streams.choose_threshold(
-        watched_scores, [one.signs for one in watched], THRESHOLDS, overlap=OVERLAP, **how
-    )
-    said, truth = (
-        [streams.decide(some, threshold=threshold, **how) for some in scores],
-        [one.signs for one in asked],
-    )
-    pairs = zip(said, truth, strict=True)
-    by_signer = [streams.stream_metrics([one], [other], overlap=OVERLAP)["f1"] for one, other in pairs]
+def _chosen_threshold(
+    config: Config, watched: Sequence[Stream], words: np.ndarray, passed_over: np.ndarray
+) -> tuple[float, float]:
+    """Return the threshold that serves these streams best, and the F1 that it reaches on them."""
+    scores, truth = [_scores(s.seen, words, passed_over) for s in watched], [s.signs for s in watched]
+    how = {"overlap": OVERLAP, "every": config.stream_step}
+    threshold = streams.choose_threshold(scores, truth, THRESHOLDS, **how)
+    said = [_answers(config, stream, words, threshold, passed_over) for stream in watched]
+    return threshold, streams.stream_metrics(said, truth, overlap=OVERLAP)["f1"]
+
+
+def _answers(
+    config: Config, stream: Stream, words: np.ndarray, threshold: float, passed_over: np.ndarray
+) -> streams.Events:
+    """Return what is said of a stream."""
+    scores = _scores(stream.seen, words, passed_over)
+    return streams.decide(scores, threshold=threshold, every=config.stream_step)
+
+
+def _measured(
+    config: Config, asked: Sequence[Stream], words: np.ndarray, threshold: float, passed_over: np.ndarray
+) -> dict[str, Any]:
+    """Return how right what is said of streams is, in all and person by person, and how much is passed over."""
+    said = [_answers(config, stream, words, threshold, passed_over) for stream in asked]
+    truth, pairs = [stream.signs for stream in asked], list(zip(said, asked, strict=True))
+    by_signer = [streams.stream_metrics([some], [one.signs], overlap=OVERLAP)["f1"] for some, one in pairs]
+    wrong = [streams.matches(some, one.signs, overlap=OVERLAP) < 0 for some, one in pairs]
+    spelling = [_inside((some.begin + some.end) // 2, one.texts) for some, one in pairs]
     told = {"threshold": threshold, "overlap": OVERLAP} | streams.stream_metrics(said, truth, overlap=OVERLAP)
     told |= {"f1_by_signer": {"by_signer": by_signer} | of_the_mean(by_signer)}
-    told["n_texts"] = sum(len(one.texts) for one in asked)
-    told["said_while_spelling"] = sum(
-        int(_inside((some.begin + some.end) // 2, one.texts).sum())
-        for some, one in zip(said, asked, strict=True)
-    )
-    return told, scores, said
+    told |= {
+        "n_texts": sum(len(one.texts) for one in asked),
+        "n_frames": sum(config.stream_step * len(one.seen) for one in asked),
+        "wrong_while_spelling": int(sum((w & s).sum() for w, s in zip(wrong, spelling, strict=True))),
+        "wrong_otherwise": int(sum((w & ~s).sum() for w, s in zip(wrong, spelling, strict=True))),
+    }
+    silent = np.concatenate([_scores(one.seen, words, passed_over).max(axis=1) == -1 for one in asked])
+    for name in ("texts", "signs"):
+        inside = np.concatenate([_inside(_middles(config, one), getattr(one, name)) for one in asked])
+        told[f"passed_over_in_{name}"] = float(silent[inside].mean()) if inside.any() else 0.0
+    return told

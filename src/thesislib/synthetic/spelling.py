@@ -1,4 +1,4 @@
-"""Streams in which somebody signs and spells: between signs, words are written into the air letter by letter.
+"""Streams in which somebody signs and spells: between signs, texts are spelled letter by letter with handshapes.
 
 A spelled letter is a hand held still for a moment. It is shaped like the hands of signs, and is none.
 """
@@ -55,12 +55,12 @@ def stream(
     stations, place, session = _lay_out(name, seed, signer, sequence, difficulty)
 
     frame = torch.arange(int(stations.end[-1] * (frames - 1)) + 1)
-    one = torch.ones_like(frame)
+    who, room = torch.full_like(frame, signer), torch.full_like(frame, session)
     everywhere = Stations(
         **{key: values.expand(len(frame), *values.shape) for key, values in vars(stations).items()}
     )
     now = frame / (frames - 1)
-    moments = moments_at(everywhere, one * signer, one * session, one * session, frame, now)
+    moments = moments_at(everywhere, signer=who, session=room, reel=room, frame=frame, now=now)
     at = (stations.begin <= now[:, None]).sum(dim=1) - 1  # the station that is shown or was left last
     following = (at + 1).clamp(max=len(place) - 1)
     shown = (now <= stations.end[at]) | (place[at] == place[following])  # letters of a text belong together
