@@ -413,6 +413,69 @@ def test_a_stream_is_told_with_its_errors_and_its_silence():
     assert "nothing is said at all" in stream_words.of_stream(clips_record(said=0))
 
 
+def spelling_record(unknown=(0.4, 0.5), examples=(0.7, 0.7), left=(False, False)) -> dict:
+    """A record of `signs_and_spelling` of two strangers: F1 by person of the rows that are compared."""
+
+    def row(f1, wrong, texts=4, **more):
+        told = {"f1_by_signer": {"by_signer": list(f1)} | of_the_mean(f1), "threshold": 0.8, "n_streams": 2}
+        told |= {"recall": 0.5, "precision": 0.25, "n_texts": texts, "n_frames": 900 if texts else 600}
+        told |= {"wrong_while_spelling": wrong, "wrong_otherwise": 3}
+        return told | {"passed_over_in_texts": 0.9, "passed_over_in_signs": 0.2} | more
+
+    rows = {
+        "signs_alone": row((0.6, 0.7), 0, texts=0),
+        "spelling_unknown": row(unknown, 5),
+        "spelling_in_threshold": row((0.5, 0.6), 2),
+        "examples_same_threshold": row((0.5, 0.5), 1),
+        "examples": row(examples, 1, threshold=0.75),
+    }
+    taken = {"kind": "windows", "count": 90, "validation_f1_windows": 0.8, "validation_f1_text_means": 0.7}
+    hands = {"teachers": [False] * 3, "validation": [False], "test": list(left)}
+    config = {"signs": 12, "words": 40, "texts": 2}
+    return {"config": config, "metrics": rows | {"examples_from": taken, "left_handed": hands}}
+
+
+def test_spelling_is_told_by_what_it_costs_and_what_telling_of_it_brings():
+    said = stream_words.of_spelling(spelling_record())
+    assert "2 strangers sign 12 of 40 words" in said and "in 20 seconds" in said and "in 30." in said
+    assert (
+        "F1 loses 20.0 points [20.0, 20.0], with 5 wrong answers while somebody spells and 3 otherwise"
+        in said
+    )
+    assert (
+        "leaves 2 wrong answers while somebody spells" in said
+        and "The 90 examples are single windows" in said
+    )
+    assert "leave 1 wrong answer while somebody spells" in said
+    assert "pass over 90.0 % of the windows in texts, and 20.0 % of those in signs" in said
+    assert (
+        "nothing is known of spelling: the F1 changes by +25.0 points" in said
+    )  # 30 and 20: wide for two people
+    assert "left hand" not in said and "stored yet" in stream_words.of_spelling(None)
+    gaining = stream_words.of_spelling(spelling_record(unknown=(0.7, 0.8), examples=(0.6, 0.7)))
+    assert (
+        "is known, the F1 gains 10.0 points" in gaining and "of spelling: the F1 loses 10.0 points" in gaining
+    )
+
+
+def test_who_signs_with_the_other_hand_is_told_apart():
+    said = stream_words.of_spelling(spelling_record(left=(True, False)))
+    assert (
+        "1 stranger signs with the left hand, as no teacher does: 60.0 %; the others' mean is 70.0 %." in said
+    )
+    assert "left hand" not in stream_words.of_spelling(
+        spelling_record(left=(True, True))
+    )  # nobody to hold against
+
+
+def test_the_table_of_spelling_has_a_row_a_condition():
+    table = tables.spelling(spelling_record())
+    assert list(table.index) == list(stream_words.SPELLING.values())
+    assert table["wrong in texts"].tolist() == ["–", "5", "2", "1", "1"]
+    assert table["wrong a minute"].tolist() == ["4.5", "8.0", "5.0", "4.0", "4.0"]
+    assert table["F1, mean over people"].iloc[3] == "50.0" and table["threshold"].iloc[-1] == "0.75"
+
+
 def test_masks_are_compared_between_two_runs_that_differ_in_the_loss_alone():
     with_, without = clips_record(undecided=0.1), clips_record("attention", undecided=0.3)
     others = [clips_record("attention", seed=1), clips_record("attention", words=40), clips_record("mixup")]

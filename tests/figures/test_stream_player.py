@@ -97,10 +97,29 @@ def test_play_slider_and_text_work_in_a_browser(made, chromium):
         browser.close()
 
 
-def test_what_is_spelled_is_told_apart_from_signs(frame):
+def test_what_is_spelled_is_told_apart_from_signs(frame, chromium):
+    playwright_api = pytest.importorskip("playwright.sync_api")
     spelled = Events(np.array([0]), np.array([20]), np.array([23]), np.ones(1))
     none = Events(*(np.zeros(0, np.int64) for _ in range(4)))
     settings = dict(overlap=0.5, every=2, spelled=spelled, texts=("hof",))
-    told = stream_player.player(frame, TRUTH, none, WORDS, np.zeros((20, 2)), **settings)
+    scores = np.full((20, 2), -1.0)  # passed over, all but one window
+    scores[3] = [0.1, 0.8]
+    told = stream_player.player(frame, TRUTH, none, WORDS, scores, **settings)
+    assert [len(guesses) for guesses in data_of(told)["guesses"]] == [0] * 3 + [2] + [0] * 16
     assert data_of(told)["spelled"] == [{"word": "hof", "begin": 20, "end": 23}]
     assert "2 words are signed and 1 spelled, and 0 of 0 answers are right" in told
+    with playwright_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=chromium, args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+        )
+        page = browser.new_page()
+        page.set_content(f"<!doctype html><body>{told}</body>")
+        slider, signed = (page.locator(f".stream-player {q}") for q in ("input", ".signed"))
+        slider.fill("21")
+        assert signed.inner_text() == "spells “hof”" and page.locator(".guess span").count() == 0
+        assert slider.get_attribute("aria-valuetext") == "second 1.5, shown spells “hof”, said nothing"
+        slider.fill("6")
+        assert signed.inner_text() == "aba" and page.locator(".guess span").first.inner_text() == "b<u"
+        assert page.locator(".told b").first.inner_text() == "shown"
+        assert page.locator(".keys").inner_text() == "signedspelledsaid, rightsaid, wrong"
+        browser.close()

@@ -21,7 +21,9 @@ from thesislib.figures.chapter6_numbers import (
     spread,
 )
 from thesislib.figures.chapter6_words import clips_each, percent
+from thesislib.figures.sign_streams import FRAMES_A_SECOND
 from thesislib.figures.signs import RUNGS, STARTS
+from thesislib.figures.stream_words import SPELLING
 from thesislib.figures.tables import plain
 from thesislib.networks.frame_lstm import FrameLSTM
 from thesislib.networks.sign_video import TABLE_I, Row, S3DMobileNetV3
@@ -42,13 +44,6 @@ SPEEDS = {
     "r2plus1d_18": "R(2+1)D-18",
     "mc3_18": "MC3-18",
 }
-SPELLING = {  # rows of `signs_and_spelling`
-    "signs_alone": "signs alone",
-    "spelling_unknown": "with spelling, of which nothing is known",
-    "spelling_in_threshold": "with spelling, known to the threshold",
-    "spelling_shown": "with spelling, and examples of it",
-}
-
 
 # Layers ------------------------------------------------------------------------------------------------
 
@@ -207,17 +202,19 @@ def rungs(of: Ladder) -> pd.DataFrame:
 
 
 def spelling(record: Record) -> pd.DataFrame:
-    """Return one row a condition of `signs_and_spelling`: what was found in streams, and what was said in texts."""
+    """Return one row a condition of `signs_and_spelling`: what is found in streams, and which answers are wrong."""
     rows = {}
     for name, title in SPELLING.items():
         row = record["metrics"][name]
+        minutes = row["n_frames"] / FRAMES_A_SECOND / 60
         rows[title] = {
-            "F1, %": _cell(row["f1_by_signer"]),
-            "precision, %": _cell(row["precision"]),
-            "recall, %": _cell(row["recall"]),
-            "said": str(row["n_said"]),
-            "of them while spelling": str(row["said_while_spelling"]) if row["n_texts"] else "–",
             "threshold": f"{row['threshold']:.2f}",
+            "F1, mean over people": _cell(row["f1_by_signer"]),
+            "recall, all signs": _cell(row["recall"]),
+            "precision, all answers": _cell(row["precision"]),
+            "wrong in texts": str(row["wrong_while_spelling"]) if row["n_texts"] else "–",
+            "wrong elsewhere": str(row["wrong_otherwise"]),
+            "wrong a minute": f"{(row['wrong_while_spelling'] + row['wrong_otherwise']) / minutes:.1f}",
         }
     return pd.DataFrame.from_dict(rows, orient="index")
 

@@ -21,9 +21,9 @@ from thesislib.figures import style
 from thesislib.figures.sign_streams import FRAMES_A_SECOND, NOTHING
 
 COLUMNS = 16  # frames side by side in the sheet
-QUALITY = 70  # of its JPEG
+QUALITY = 70  # of its JPEG: noise makes the sheet large, and 64 pixels enlarged four times hide what is lost
 LARGER = 4  # pixels on the screen to one of a frame
-GUESSES = 3  # words shown with how sure the network is of them now
+GUESSES = 3  # words shown with how sure the network is of them now, where it is surer than of nothing
 
 _PLAYER = Template("""\
 <div class="stream-player" id="$key" role="group" aria-label="$alt">
@@ -38,16 +38,19 @@ _PLAYER = Template("""\
 #$key .way { flex: 1 1 100%; }
 #$key svg { width: 100%; height: 44px; display: block; }
 #$key input { width: 100%; margin: 0; }
+#$key .keys { margin: 0; font-size: .8em; }
+#$key .keys i { display: inline-block; width: .9em; height: .7em; border-radius: 2px; margin: 0 .3em 0 .9em; }
 #$key button { min-width: 5rem; }
 </style>
 <canvas width="$size" height="$size"></canvas>
 <div class="told">
-<p><b>signed</b><span class="signed"></span></p>
+<p><b>$shown</b><span class="signed"></span></p>
 <p><b>said</b><span class="said"></span></p>
 <div class="guess"></div>
 <p><button type="button">play</button></p>
 </div>
 <div class="way"><svg viewBox="0 0 1000 44" preserveAspectRatio="none" aria-hidden="true"></svg>
+<p class="keys" aria-hidden="true">$keys</p>
 <input type="range" min="0" value="0" step="1" aria-label="frame of the stream"></div>
 <script>
 (() => {
@@ -68,16 +71,20 @@ _PLAYER = Template("""\
     line.setAttribute("x1", x(t + 1)); line.setAttribute("x2", x(t + 1));
     const at = (events) => events.find((e) => e.begin <= t && t < e.end);
     const now = at(data.signed), text = at(data.spelled);
-    find(".signed").textContent = now ? now.word : text ? `spells “$${text.word}”` : "–";
+    const shown = now ? now.word : text ? `spells “$${text.word}”` : "–";
+    find(".signed").textContent = shown;
     const heard = data.said.filter((e) => e.end <= t + 1).pop();
-    find(".said").textContent = heard ? heard.word + (heard.right ? " ✓" : " ✗") : "–";
+    const said = heard ? heard.word + (heard.right ? " ✓" : " ✗") : "–";
+    find(".said").textContent = said;
     find(".guess").replaceChildren(...data.guesses[Math.floor(t / data.every)].flatMap(([word, share]) => {
       const name = document.createElement("span"), sure = document.createElement("i");
       name.textContent = word;
       sure.style.width = `$${Math.max(0, 100 * share)}%`;
       return [name, sure];
     }));
-    slider.setAttribute("aria-valuetext", `second $${((t + 1) / data.rate).toFixed(1)}`);
+    const right = heard ? (heard.right ? ", right" : ", wrong") : "";
+    slider.setAttribute("aria-valuetext", `second $${((t + 1) / data.rate).toFixed(1)}, $shown $${shown}, said `
+      + (heard ? heard.word + right : "nothing"));
   };
   let timer = null;
   const stop = () => { clearInterval(timer); timer = null; button.textContent = "play"; };
@@ -136,10 +143,16 @@ def player(
             told | {"right": bool(good)} for told, good in zip(_listed(said, words), right, strict=True)
         ],
         "guesses": [
-            [(words[word], round(float(row[word]), 2)) for word in np.argsort(-row)[:GUESSES]]
+            [
+                (words[word], round(float(row[word]), 2))
+                for word in np.argsort(-row)[:GUESSES]
+                if row[word] > 0
+            ]
             for row in scores
         ],
     }
+    keys = {"signed": style.BLUE} | ({"spelled": style.GREY} if len(spelled) else {})
+    keys |= {"said, right": style.GREEN, "said, wrong": style.ORANGE}
     sheet = _sheet(frame)
     alt = (
         f"{length / rate:.0f} seconds of a signer, to be played: {len(truth)} words are signed"
@@ -147,6 +160,8 @@ def player(
         + f", and {int(right.sum())} of {len(said)} answers are right."
     )
     return _PLAYER.substitute(
+        shown="shown" if len(spelled) else "signed",
+        keys="".join(f'<i style="background:{colour}"></i>{escape(name)}' for name, colour in keys.items()),
         key=f"stream-{hashlib.sha256(sheet).hexdigest()[:10]}",
         alt=escape(alt, quote=True),
         data=json.dumps(data).replace("</", "<\\/"),

@@ -9,8 +9,17 @@ from thesislib.evaluation.intervals import of_the_mean
 from thesislib.evaluation.streams import WINDOW
 from thesislib.figures.chapter5_words import missing
 from thesislib.figures.chapter6_numbers import Record, chance
-from thesislib.figures.chapter6_words import count, gain, listed, percent
+from thesislib.figures.chapter6_words import count, gain, percent
+from thesislib.figures.sign_streams import FRAMES_A_SECOND
 
+# Rows of `signs_and_spelling`: what is signed, and what is known of spelling.
+SPELLING = {
+    "signs_alone": "signs alone",
+    "spelling_unknown": "spelling, unknown",
+    "spelling_in_threshold": "spelling, known to the threshold",
+    "examples_same_threshold": "and examples, same threshold",
+    "examples": "and examples, own threshold",
+}
 LAST_MASK = "after_bottleneck_12"
 
 
@@ -47,36 +56,53 @@ def of_stream(record: Record | None) -> str:
 
 
 def of_spelling(record: Record | None) -> str:
-    """Return what spelling between signs does to a network that knows signs alone, and what helps."""
+    """Return what spelling between signs does to a network that knows signs alone, and whether telling it helps."""
     if record is None:
         return missing("signing and spelling", "thesis run signs_and_spelling --profile full")
     m, config = record["metrics"], record["config"]
-    alone, unknown, threshold, shown = (
-        m[row] for row in ("signs_alone", "spelling_unknown", "spelling_in_threshold", "spelling_shown")
-    )
+    alone, unknown, threshold, same, examples = (m[row] for row in SPELLING)
 
     def between(row: Mapping, other: Mapping) -> str:
         pairs = zip(row["f1_by_signer"]["by_signer"], other["f1_by_signer"]["by_signer"], strict=True)
         return gain(of_the_mean([one - before for one, before in pairs]))
 
-    def during(row: Mapping) -> str:
-        return (
-            f"{count(row['said_while_spelling'], 'answer falls', 'answers fall')} into {row['n_texts']} texts"
-        )
+    def wrong(row: Mapping) -> str:
+        inside = count(row["wrong_while_spelling"], "wrong answer", "wrong answers")
+        return f"{inside} while somebody spells and {row['wrong_otherwise']} otherwise"
 
-    recalls = [percent(row["recall"]) for row in (alone, unknown, threshold, shown)]
-    people = alone["f1_by_signer"]["by_signer"]
+    seconds = [row["n_frames"] / row["n_streams"] / FRAMES_A_SECOND for row in (alone, unknown)]
+    taken = m["examples_from"]
+    kind = "single windows" if taken["kind"] == "windows" else "a mean for each text"
     return (
         f"{count(alone['n_streams'], 'stranger signs', 'strangers sign')} {config['signs']} of {config['words']} "
-        f"words each, once without spelling and once, the same signs in the same order, with {config['texts']} "
-        "texts between them. Without spelling the F1, the harmonic mean of precision and recall, is "
-        f"{percent(alone['f1_by_signer'])} as a mean over people, from {percent(min(people))} for one to "
-        f"{percent(max(people))} for another. A network that knows nothing of spelling takes letters for signs: "
-        f"{during(unknown)}, and the F1 {between(unknown, alone)}. With a threshold from streams in which others "
-        f"spell the F1 {between(threshold, unknown)}; {during(threshold)}. With {m['n_examples']} windows of the "
-        f"teachers' spelling as examples, too, it {between(shown, threshold)}; {during(shown)}. (Each change is "
-        "against the row above, its bracket over people.) No weight is learned for it, and no text of the examples "
-        f"is among those asked. From the first row to the last {listed(recalls)} of the signs are found."
+        f"words, the same in the same order twice: alone, in {seconds[0]:.0f} seconds on average, and with "
+        f"{config['texts']} texts between them, in {seconds[1]:.0f}. So there is more time for answers that are "
+        "wrong, and signs come from letters and go to letters.\n\n"
+        f"Alone, the F1 is {percent(alone['f1_by_signer'])}, with {alone['wrong_otherwise']} wrong answers. "
+        f"{_left_handed(m)}With spelling, of which nothing is known, the F1 {between(unknown, alone)}, with "
+        f"{wrong(unknown)}. A threshold from streams in which others spell other texts leaves {wrong(threshold)}; "
+        f"the F1 {between(threshold, unknown)}.\n\n"
+        f"The {taken['count']} examples are {kind}, chosen on the streams that choose the threshold: there the F1 "
+        f"is {percent(taken['validation_f1_windows'])} with single windows and "
+        f"{percent(taken['validation_f1_text_means'])} with means. At the threshold of the row before they leave "
+        f"{wrong(same)}. They pass over {percent(same['passed_over_in_texts'])} of the windows in texts, and "
+        f"{percent(same['passed_over_in_signs'])} of those in signs; the F1 {between(same, threshold)}. With a "
+        "threshold of its own the last row is to be held against the second, where nothing is known of spelling: "
+        f"the F1 {between(examples, unknown)}. Against the first, without spelling, it {between(examples, alone)}. "
+        "(Brackets are over people.)"
+    )
+
+
+def _left_handed(metrics: Mapping) -> str:
+    """Return how those are read who sign with a hand that no teacher signs with; nothing where there are none."""
+    hands, f1 = metrics["left_handed"], metrics["signs_alone"]["f1_by_signer"]["by_signer"]
+    theirs = [score for score, left in zip(f1, hands["test"], strict=True) if left]
+    others = [score for score, left in zip(f1, hands["test"], strict=True) if not left]
+    if any(hands["teachers"]) or not theirs or not others:
+        return ""
+    return (
+        f"{count(len(theirs), 'stranger signs', 'strangers sign')} with the left hand, as no teacher does: "
+        f"{percent(sum(theirs) / len(theirs))}; the others' mean is {percent(of_the_mean(others))}. "
     )
 
 
