@@ -281,7 +281,7 @@ def of_subset(records: Records) -> str:
         f"Taught {words} words alone, the network names {percent(over_people(few))} of strangers' "
         f"clips of these; taught {all_words}, {percent(among)} where an answer must be one of the {words}, and "
         f"{percent(over_people(many, 'subset', 'among_all_top1'))} where it may be any. Guessing among {words} "
-        f"gets {percent(1 / words)}. To learn the other words too {gain(of_the_mean(difference))}. "
+        f"gets {percent(1 / words)}. Taught all words it {gain(of_the_mean(difference))} on these. "
         f"{_worth(few, among)}"
     )
 
