@@ -12,7 +12,7 @@ GENERATED = BOOK / "generated"  # pages and tables made from records
 
 DATA = ROOT / "data"
 SPLITS = DATA / "splits"  # committed: which classes or signers are left out
-RESULTS = DATA / "results"  # committed: records of full-profile runs on real data
+RESULTS = DATA / "results"  # committed: records of full-profile runs
 WEIGHTS = DATA / "weights"  # committed: trained networks that later chapters and users need
 CACHE = DATA / "cache"  # ignored: what is drawn or solved once and can be made again
 

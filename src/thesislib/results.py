@@ -38,7 +38,7 @@ def record_name(config: ExperimentConfig, label: str) -> str:
 
 
 def record_path(experiment: str, name: str, *, committed: bool) -> Path:
-    """Return where a record lives: data/results for full-profile runs on real data, build/results for the rest."""
+    """Return where a record lives: data/results for full-profile runs, build/results for the rest."""
     return (paths.RESULTS if committed else paths.QUICK_RESULTS) / experiment / f"{name}.json"
 
 

@@ -46,7 +46,7 @@ BATCH = 256
 class Config(ExperimentConfig):
     """An encoder of figure 3.1 that learns 24 letters from invented signers alone, and is asked about others.
 
-    ``thesis run letter_network --profile full`` takes a laptop's core about half an hour.
+    ``thesis run letter_network --profile full`` takes a laptop's core about a quarter of an hour.
     """
 
     start: Literal["pose", "scratch"] = "pose"  # the committed pose network's encoder, or the same untrained
