@@ -394,6 +394,19 @@ def test_starts_are_set_side_by_side():
     assert list(numbers.ladder([one, *lower])) == ["dropout", "tv_loss"]  # of one start
 
 
+def test_the_authors_code_is_set_against_the_last_rung_of_its_seed():
+    ours = clips_record(top1=0.6), clips_record(top1=0.5, seed=1), clips_record("attention", top1=0.9)
+    theirs = clips_record("repository", top1=0.7), clips_record("repository", top1=0.1, start="signs")
+    assert numbers.by_authors_code([*ours, *theirs]) == [(theirs[0], ours[0])]
+    said = words.of_authors_code([*ours, *theirs])
+    assert (
+        "names 70.0 %" in said
+        and "it gains 10.0 points" in said
+        and "reads worst, 58.0 %, is read at 68.0 %" in said
+    )
+    assert "stored yet" in words.of_authors_code([*ours])
+
+
 def test_runs_without_order_are_set_against_the_same_run_on_clips():
     shuffled = clips_record(top1=0.2, shown="shuffled")
     said = words.of_order([shuffled, clips_record(top1=0.6), clips_record("dropout", top1=0.9)])

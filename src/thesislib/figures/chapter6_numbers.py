@@ -200,6 +200,15 @@ def by_start(records: Records) -> dict[str, list[Record]]:
     return max(settings.values(), key=worth, default={})
 
 
+def by_authors_code(records: Records) -> list[tuple[Record, Record]]:
+    """Return pairs: a run of the preset of the author's code, and the last rung that differs in nothing else."""
+    theirs, paper = (
+        {_setting(r, also=("seed",)): r for r in records if r["config"]["rung"] == rung}
+        for rung in ("repository", list(RUNGS)[-1])
+    )
+    return [(record, paper[setting]) for setting, record in theirs.items() if setting in paper]
+
+
 def last_of(of: Ladder) -> Record | None:
     """Return the first seed of the last rung, which has every mechanism, None without a ladder."""
     return of[list(of)[-1]][0] if of else None
