@@ -230,12 +230,14 @@ def of_authors_code(records: Records) -> str:
     theirs, paper = ([pair[side] for pair in pairs] for side in (0, 1))
     people, before = by_person(theirs), by_person(paper)
     worst = int(before.argmin())
+    taught = [spread(runs, "signers_of_training", "top1") for runs in (theirs, paper)]
     return (
         "The author's published code departs from the paper: it averages losses over the clips that still have "
         "any, lets the scale fall along a curve, and turns and mirrors clips. With all of it the last rung names "
         f"{percent(over_people(theirs))} of the strangers' clips; against the same seeds without, it "
         f"{gain(of_the_mean(people - before))}. The person whom the last rung reads worst, "
-        f"{percent(float(before[worst]))}, is read at {percent(float(people[worst]))}."
+        f"{percent(float(before[worst]))}, is read at {percent(float(people[worst]))}. Of the clips that taught it "
+        f"names {percent(taught[0])}, the last rung {percent(taught[1])}."
     )
 
 
@@ -299,7 +301,8 @@ def of_subset(records: Records) -> str:
         f"Taught {words} words alone, the network names {percent(over_people(few))} of strangers' "
         f"clips of these; taught {all_words}, {percent(among)} where an answer must be one of the {words}, and "
         f"{percent(over_people(many, 'subset', 'among_all_top1'))} where it may be any. Guessing among {words} "
-        f"gets {percent(1 / words)}. Taught all words it {gain(of_the_mean(difference))} on these. "
+        f"gets {percent(1 / words)}. When the others are taught, too, top-1 on these "
+        f"{gain(of_the_mean(difference))}. "
         f"{_worth(few, among)}"
     )
 
