@@ -12,6 +12,7 @@ from thesislib import book, paths
 LINKED = ("src", "notebooks", "workflow", "pyproject.toml", "CITATION.cff", "LICENSE", "Makefile")
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep a file's tests on one worker, and all that needs the smoke book on one worker, after the rest."""
     for item in items:
