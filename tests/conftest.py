@@ -1,15 +1,23 @@
-"""The smoke book: every notebook executed once and the whole book built from them, once a test session."""
+"""What all tests share: groups for workers, plot settings, and the smoke book, built once a test session."""
 
 import shutil
 import subprocess
 from pathlib import Path
 
+import matplotlib
 import pytest
 
 from thesislib import book, paths
 
 # What pages may refer to, beside book/ itself; data and build folders can be large and are left out.
 LINKED = ("src", "notebooks", "workflow", "pyproject.toml", "CITATION.cff", "LICENSE", "Makefile")
+
+
+@pytest.fixture(autouse=True)
+def own_plot_settings():
+    """What a test sets for its figures, style.use_style() for one, is gone when it ends."""
+    with matplotlib.rc_context():
+        yield
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
