@@ -486,7 +486,7 @@ def test_the_table_of_spelling_has_a_row_a_condition():
     assert list(table.index) == list(stream_words.SPELLING.values())
     assert table["wrong in texts"].tolist() == ["–", "5", "2", "1", "1"]
     assert table["wrong a minute"].tolist() == ["4.5", "8.0", "5.0", "4.0", "4.0"]
-    assert table["F1, mean over people"].iloc[3] == "50.0" and table["threshold"].iloc[-1] == "0.75"
+    assert table["F1 %, mean over people"].iloc[3] == "50.0" and table["threshold"].iloc[-1] == "0.75"
 
 
 def test_masks_are_compared_between_two_runs_that_differ_in_the_loss_alone():

@@ -209,9 +209,9 @@ def spelling(record: Record) -> pd.DataFrame:
         minutes = row["n_frames"] / FRAMES_A_SECOND / 60
         rows[title] = {
             "threshold": f"{row['threshold']:.2f}",
-            "F1, mean over people": _cell(row["f1_by_signer"]),
-            "recall, all signs": _cell(row["recall"]),
-            "precision, all answers": _cell(row["precision"]),
+            "F1 %, mean over people": _cell(row["f1_by_signer"]),
+            "recall %, all signs": _cell(row["recall"]),
+            "precision %, all answers": _cell(row["precision"]),
             "wrong in texts": str(row["wrong_while_spelling"]) if row["n_texts"] else "–",
             "wrong elsewhere": str(row["wrong_otherwise"]),
             "wrong a minute": f"{(row['wrong_while_spelling'] + row['wrong_otherwise']) / minutes:.1f}",
