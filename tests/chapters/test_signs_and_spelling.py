@@ -14,6 +14,7 @@ from thesislib.config import ConfigError
 from thesislib.datasets.sign_clips import SignClips
 from thesislib.evaluation import streams
 from thesislib.evaluation.streams import Events
+from thesislib.figures.sign_streams import NOTHING
 from thesislib.synthetic import spelling
 
 WIDTH = 0.125
@@ -106,14 +107,12 @@ def test_a_window_belongs_to_the_text_that_its_middle_lies_in():
         True,
         False,
     ]
-    nothing = Events(*(np.zeros(0, np.int64) for _ in range(4)))
-    assert not signs_and_spelling._inside(middle, nothing).any()
+    assert not signs_and_spelling._inside(middle, NOTHING).any()
 
 
 def test_windows_and_answers_are_placed_by_the_same_middle():
     config = Config.profile("smoke", stream_step=4)
-    nothing = Events(*(np.zeros(0, np.int64) for _ in range(4)))
-    middles = signs_and_spelling._middles(config, Stream(np.zeros((25, 2)), nothing, nothing, False))
+    middles = signs_and_spelling._middles(config, Stream(np.zeros((25, 2)), NOTHING, NOTHING, False))
     for row in range(4, 25):  # earlier windows begin before the stream
         score = np.zeros((25, 1))
         score[row] = 1
@@ -170,11 +169,9 @@ def test_everybody_spells_the_texts_of_their_part(monkeypatch):
     def spy(config, signer, sequence):
         part = next(part for part, some in who.items() if signer in some.signers)
         asked.setdefault(part, set()).update(item for item in sequence if isinstance(item, str))
-        raise_if_all = set(asked) == set(who) and all(len(texts) >= config.texts for texts in asked.values())
-        if raise_if_all:
-            raise KeyboardInterrupt
-        nothing = Events(*(np.zeros(0, np.int64) for _ in range(4)))
-        return Stream(np.zeros((2, 3, 32, 32), np.uint8), nothing, nothing, False)
+        if set(asked) == set(who) and all(len(texts) >= config.texts for texts in asked.values()):
+            raise KeyboardInterrupt  # all parts have spelled: enough
+        return Stream(np.zeros((2, 3, 32, 32), np.uint8), NOTHING, NOTHING, False)
 
     monkeypatch.setattr(signs_and_spelling, "performed", spy)
     monkeypatch.setattr(signs_and_spelling, "_network", lambda config: None)

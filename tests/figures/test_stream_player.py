@@ -12,6 +12,7 @@ from PIL import Image
 
 from thesislib.evaluation.streams import Events, signed
 from thesislib.figures import stream_player
+from thesislib.figures.sign_streams import NOTHING
 
 WORDS = ("aba", "b<u")
 TRUTH = signed(np.array([-1] * 4 + [0] * 16 + [-1] * 4 + [1] * 16))
@@ -55,18 +56,16 @@ def test_the_script_is_told_what_was_signed_and_said(made):
 
 def test_nothing_is_asked_of_other_hosts_and_words_cannot_close_the_script(made, frame):
     assert not re.findall(r"https?://|src=", made.replace("sheet.src =", ""))
-    none = Events(*(np.zeros(0, np.int64) for _ in range(4)))
     words = ("</script>", "b")
     scores = np.zeros((40, 2))
-    assert stream_player.player(frame, TRUTH, none, words, scores, overlap=0.5).count("</script>") == 1
+    assert stream_player.player(frame, TRUTH, NOTHING, words, scores, overlap=0.5).count("</script>") == 1
 
 
 def test_parts_of_different_streams_are_refused(frame):
-    none = Events(*(np.zeros(0, np.int64) for _ in range(4)))
     with pytest.raises(ValueError, match="not of one stream"):
-        stream_player.player(frame[:-1], TRUTH, none, WORDS, np.zeros((40, 2)), overlap=0.5)
+        stream_player.player(frame[:-1], TRUTH, NOTHING, WORDS, np.zeros((40, 2)), overlap=0.5)
     with pytest.raises(ValueError, match="not of one stream"):
-        stream_player.player(frame, TRUTH, none, WORDS, np.zeros((39, 2)), overlap=0.5)
+        stream_player.player(frame, TRUTH, NOTHING, WORDS, np.zeros((39, 2)), overlap=0.5)
 
 
 def test_play_slider_and_text_work_in_a_browser(made, chromium):
@@ -100,11 +99,10 @@ def test_play_slider_and_text_work_in_a_browser(made, chromium):
 def test_what_is_spelled_is_told_apart_from_signs(frame, chromium):
     playwright_api = pytest.importorskip("playwright.sync_api")
     spelled = Events(np.array([0]), np.array([20]), np.array([23]), np.ones(1))
-    none = Events(*(np.zeros(0, np.int64) for _ in range(4)))
     settings = dict(overlap=0.5, every=2, spelled=spelled, texts=("hof",))
     scores = np.full((20, 2), -1.0)  # passed over, all but one window
     scores[3] = [0.1, 0.8]
-    told = stream_player.player(frame, TRUTH, none, WORDS, scores, **settings)
+    told = stream_player.player(frame, TRUTH, NOTHING, WORDS, scores, **settings)
     assert [len(guesses) for guesses in data_of(told)["guesses"]] == [0] * 3 + [2] + [0] * 16
     assert data_of(told)["spelled"] == [{"word": "hof", "begin": 20, "end": 23}]
     assert "2 words are signed and 1 spelled, and 0 of 0 answers are right" in told

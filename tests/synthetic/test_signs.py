@@ -6,13 +6,11 @@ from itertools import groupby
 import pytest
 import torch
 
-from thesislib.synthetic import signing, signs
+from thesislib.synthetic import signs
 from thesislib.synthetic.draws import fold, uniform
 from thesislib.synthetic.films import draw_room
 from thesislib.synthetic.hand import LIMITS
-from thesislib.synthetic.handshapes import alphabet
 from thesislib.synthetic.scene import Difficulty
-from thesislib.synthetic.sign_parts import ALPHABET
 from thesislib.synthetic.signing import hands
 from thesislib.synthetic.signs import BETWEEN, draw, places, span, stream
 
@@ -22,13 +20,7 @@ small = partial(draw, "signs", 3, size=16)
 CLEAN = Difficulty(noise=0.0)
 
 
-@pytest.fixture(autouse=True, scope="module")
-def table_hands():
-    """Everybody has the handshapes of the table: solving them for each signer is tested elsewhere, and slow."""
-    shapes = torch.tensor([shape.angles for shape in alphabet(ALPHABET).values()])
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(signing, "signer_handshapes", lambda name, who, spread: shapes.expand(len(who), -1, -1))
-        yield
+pytestmark = pytest.mark.usefixtures("table_hands")
 
 
 @pytest.fixture(scope="module")

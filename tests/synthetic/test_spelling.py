@@ -18,13 +18,7 @@ PLAIN = Difficulty(signer_spread=0, pose_jitter=0, rotation=0, noise=0)
 stream = partial(spelling.stream, "signs", 3, frames=24, size=16)
 
 
-@pytest.fixture(autouse=True, scope="module")
-def table_hands():
-    """Everybody has the handshapes of the table: solving them for each signer is tested elsewhere, and slow."""
-    shapes = torch.tensor([shape.angles for shape in alphabet(ALPHABET).values()])
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(signing, "signer_handshapes", lambda name, who, spread: shapes.expand(len(who), -1, -1))
-        yield
+pytestmark = pytest.mark.usefixtures("table_hands")
 
 
 def runs(place: torch.Tensor) -> list[tuple[int, int, int]]:
@@ -71,9 +65,8 @@ def test_signs_are_done_alike_whatever_is_spelled_around_them():
         for drawn, place in zip(noisy, (one, other), strict=True):
             (_, begin, length) = next(run for run in runs(drawn["place"]) if run[0] == place)
             middles.append(drawn["joints"][begin + length // 2])
-        assert (middles[0] - middles[1]).norm(dim=-1).mean() < 0.45, (
-            sign
-        )  # a frame is at most half a step off
+        # a frame is at most half a step off
+        assert (middles[0] - middles[1]).norm(dim=-1).mean() < 0.45, sign
 
 
 @settings(max_examples=12, deadline=None)

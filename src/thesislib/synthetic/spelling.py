@@ -16,9 +16,8 @@ from thesislib.synthetic.sign_words import vocabulary
 from thesislib.synthetic.signing import PASSING, Stations, duration, moments_at
 from thesislib.synthetic.signs import LEAST_FRAMES, _filmed, check_request
 
-LETTERS = "".join(
-    hand for hand in HANDS if len(hand) == 1 and hand.isalpha()
-)  # those that words are spelled of
+# Those that texts are spelled of.
+LETTERS = "".join(hand for hand in HANDS if len(hand) == 1 and hand.isalpha())
 NOTHING = -1  # place in the sequence of a frame in which the hand rests or is on its way
 
 _HELD = 0.2  # time of a letter, as a share of the signer's time for a sign
