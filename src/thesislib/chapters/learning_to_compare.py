@@ -46,6 +46,7 @@ from thesislib.training import read_history
 EXPERIMENT = "learning_to_compare"
 NUM_UNSEEN = 9
 SHOTS = (1, 5, 10, 25)
+THESIS_HEAD = dict(f=10, depth=8)
 TRAINING_CURVES = ("thesis_classifier", "best_classifier", "thesis_head")
 
 
@@ -79,8 +80,8 @@ class Config(ExperimentConfig):
         "smoke": dict(images_per_class=30, test_images_per_class=10, width=0.25, stem_stride=2)
         | dict(batch_size=64, thesis_epochs=2, best_epochs=2, head_epochs=2, head_views=2, draws=5)
         | dict(sweeps="few"),
-        "quick": dict(images_per_class=100, test_images_per_class=50, width=0.5, stem_stride=2)
-        | dict(batch_size=128, thesis_epochs=8, best_epochs=10, head_epochs=6, head_views=2, sweeps="few"),
+        "quick": dict(images_per_class=100, test_images_per_class=40, width=0.5, stem_stride=2)
+        | dict(batch_size=128, thesis_epochs=8, best_epochs=10, head_epochs=4, head_views=2, sweeps="few"),
         "full": dict(dataset="k49", rival_encoders=True, data_shares=(0.05, 0.1, 0.25, 0.5)),
     }
 
@@ -239,24 +240,29 @@ class _Run:
         without = dict(layer_dropout=0.0, last_dropout=0.0)
         dense = self.config.sweeps == "all"  # few: a third of the points tells the story
         dimensions = (2, 4, 6, 8, 10, 12, 16, 24, 32, 64) if dense else (2, 6, 10, 32)
-        heads = {
-            "dimensions": {str(f): self.new_head(f) for f in dimensions},
-            "depth": {str(d): self.new_head(depth=d) for d in ((0, 1, 2, 4, 6, 8) if dense else (0, 2, 8))},
+        points: dict[str, dict[str, dict[str, Any]]] = {
+            "dimensions": {str(f): dict(f=f) for f in dimensions},
+            "depth": {str(d): dict(depth=d) for d in ((0, 1, 2, 4, 6, 8) if dense else (0, 2, 8))},
         }
         for f in (10, 64) if dense else (64,):  # do the usual regularisers replace a small f?
-            heads[f"regularisers_f{f}"] = {
-                "batch norm and dropout": self.new_head(f),
-                "batch norm": self.new_head(f, **without),
-                "layer norm": self.new_head(f, norm=nn.LayerNorm, **without),
-                "none": self.new_head(f, norm=nn.Identity, **without),
+            points[f"regularisers_f{f}"] = {
+                "batch norm and dropout": dict(f=f),
+                "batch norm": dict(f=f, **without),
+                "layer norm": dict(f=f, norm=nn.LayerNorm, **without),
+                "none": dict(f=f, norm=nn.Identity, **without),
             }
         return {
-            sweep: {name: self.sweep_point(sweep, name, head) for name, head in points.items()}
-            for sweep, points in heads.items()
+            sweep: {name: self.sweep_point(changed) for name, changed in heads.items()}
+            for sweep, heads in points.items()
         }
 
-    def sweep_point(self, sweep: str, name: str, head: nn.Module) -> dict[str, Any]:
-        embedding = self.head_embedding(f"{sweep}_{name.replace(' ', '_')}", head, PairwiseCosineLoss())
+    def sweep_point(self, changed: dict[str, Any]) -> dict[str, Any]:
+        """Measure the thesis's head with some of its properties changed."""
+        changed = {name: value for name, value in changed.items() if THESIS_HEAD.get(name) != value}
+        # The folder is named after what is changed: a head that several sweeps ask for is found trained.
+        parts = (f"{name}_{getattr(value, '__name__', value)}" for name, value in changed.items())
+        head = self.new_head(**changed)
+        embedding = self.head_embedding("-".join(["thesis_head", *parts]), head, PairwiseCosineLoss())
         return self.scores(replace(embedding, rules=("max",)), groups=("unseen", "seen"), shots=(10,))
 
     # Steps ----------------------------------------------------------------------------------------------
