@@ -137,3 +137,17 @@ def test_the_dark_mode_is_dark(browser, chapter):
     assert set(shades) == {"light", "dark"}
     assert shades["dark"] < 150 < 600 < shades["light"]
     page.close()
+
+
+def test_a_point_of_the_map_shows_its_character(browser, address, names):
+    page = browser.new_page(viewport=DESK)
+    (name,) = (name for name in names if name.endswith("03_learning_to_compare"))
+    page.goto(f"{address}/{name}.html")
+    box = page.locator(".hovered-picture")
+    box.wait_for(state="attached")
+    assert not box.is_visible()
+    hover = "Plotly.Fx.hover(document.querySelector('.plotly-graph-div'), [{curveNumber: 0, pointNumber: 0}])"
+    page.evaluate(hover)
+    box.wait_for(state="visible")
+    assert "data:image/png" in box.evaluate("box => getComputedStyle(box).backgroundImage")
+    page.close()

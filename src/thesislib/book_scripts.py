@@ -13,6 +13,25 @@ SCRIPTS = {
 }
 
 
+# In the pages, a point whose customdata is the address of a picture shows it above itself. The picture is the
+# background of a box, because an image that waits for its source would count as broken.
+SHOW_PICTURE = """
+const plot = document.getElementById("{plot_id}");
+const box = document.createElement("div");
+box.className = "hovered-picture";
+plot.style.position = "relative";
+plot.appendChild(box);
+plot.on("plotly_hover", ({points: [point]}) => {
+  if (!String(point.customdata).startsWith("data:image")) return;
+  box.style.backgroundImage = `url("${point.customdata}")`;
+  box.style.left = `${(point.bbox.x0 + point.bbox.x1) / 2}px`;
+  box.style.top = `${point.bbox.y0}px`;
+  box.style.display = "block";
+});
+plot.on("plotly_unhover", () => { box.style.display = "none"; });
+"""
+
+
 def copy_scripts(folder: Path) -> None:
     """Copy the scripts from the installed packages into a folder of the book."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -23,10 +42,13 @@ def copy_scripts(folder: Path) -> None:
 
 
 def interactive(figure: Any, alt: str) -> None:
-    """Display a Plotly figure, in JupyterLab and in the book; ``alt`` says in words what it shows."""
+    """Display a Plotly figure, in JupyterLab and in the book; ``alt`` says in words what it shows.
+
+    In the book, a point whose ``customdata`` is the address of a picture ("data:image...") shows it on hovering.
+    """
     from IPython.display import display
 
-    drawing = figure.to_html(full_html=False, include_plotlyjs=False)
+    drawing = figure.to_html(full_html=False, include_plotlyjs=False, post_script=SHOW_PICTURE)
     bundle = {
         "text/html": f'<div role="img" aria-label="{html.escape(alt, quote=True)}">{drawing}</div>',
         "application/vnd.plotly.v1+json": figure.to_plotly_json(),

@@ -1,7 +1,10 @@
 """Figures draw what they are given: the numbers in a record are the numbers on the axes."""
 
+import urllib.request
+
 import numpy as np
 import pytest
+from PIL import Image
 
 from thesislib.figures import chapter3_numbers, characters, confusion, curves, embeddings, style, tables
 
@@ -99,7 +102,10 @@ def test_a_map_shows_every_class_and_a_figure_is_shown_once():
     figure = embeddings.kernel_pca_maps(arrays, "thesis")
     assert [axis.get_title(loc="left") for axis in figure.axes] == ["3 seen classes", "3 unseen classes"]
     assert len(figure.axes[0].artists) == 12
-    assert len(embeddings.interactive_map(arrays, "seen", "thesis").data) == 3
+    first, *others = embeddings.interactive_map(arrays, "seen", "thesis").data
+    assert len(others) == 2 and len(first.customdata) == 4
+    with Image.open(urllib.request.urlopen(first.customdata[0])) as hovered:  # the address holds the picture
+        assert np.array_equal(hovered, np.full((28, 28), 255 - 200))
     assert plt.get_fignums() == []
 
 

@@ -1,11 +1,14 @@
 """Maps of an embedding: two kernel principal components, the characters themselves as marks."""
 
+import base64
+import io
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.offsetbox import AnnotationBbox, OffsetImage
+from PIL import Image
 
 from thesislib.figures import style
 
@@ -43,10 +46,10 @@ def kernel_pca_maps(arrays: dict[str, np.ndarray], system: str) -> Figure:
 
 
 def interactive_map(arrays: dict[str, np.ndarray], group: str, system: str) -> Any:
-    """Return a Plotly map of one group: click a class in the legend to hide it, hover for its number."""
+    """Return a Plotly map of one group: click a class in the legend to hide it, hover to see the character."""
     import plotly.graph_objects as go
 
-    point, label = arrays[f"{group}_{system}_map"], arrays[f"{group}_label"]
+    point, image, label = (arrays[f"{group}_{part}"] for part in (f"{system}_map", "image", "label"))
     figure = go.Figure()
     for index, c in enumerate(np.unique(label)):
         members = label == c
@@ -55,19 +58,27 @@ def interactive_map(arrays: dict[str, np.ndarray], group: str, system: str) -> A
             y=point[members, 1],
             mode="markers",
             name=f"class {c}",
+            customdata=[_address(character) for character in image[members]],
             marker=dict(
                 size=8,
                 color=style.CYCLE[index % len(style.CYCLE)],
                 symbol=("circle", "square", "diamond", "cross", "triangle-up")[index % 5],
             ),
-            hovertemplate=f"class {c}<br>%{{x:.2f}}, %{{y:.2f}}<extra></extra>",
+            hovertemplate=f"class {c}<extra></extra>",
         )
     figure.update_layout(
         height=420,
-        margin=dict(l=10, r=10, t=10, b=10),
+        margin=dict(l=10, r=10, t=40, b=10),  # the top holds the buttons
         template="plotly_white",
         legend=dict(itemsizing="constant"),
     )
     figure.update_xaxes(title="component 1")
     figure.update_yaxes(title="component 2")
     return figure
+
+
+def _address(image: np.ndarray) -> str:
+    """Return a character uint8 [S, S], bright on dark, as the address of a picture of dark ink on white."""
+    file = io.BytesIO()
+    Image.fromarray(255 - image).save(file, "PNG", optimize=True)
+    return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
