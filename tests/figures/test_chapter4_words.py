@@ -1,5 +1,6 @@
 """The words of chapter 4 say what the numbers say: who gains, who loses, and what nobody measured."""
 
+import numpy as np
 import pytest
 
 from thesislib.figures import chapter4_words as words
@@ -106,12 +107,31 @@ def test_sets_stand_side_by_side_with_a_dash_for_what_is_missing():
     )
     assert {name: len(seeds) for name, seeds in sets.items()} == {"asl7": 2, "massey": 1}
     table = words.sets_side_by_side(sets, ("pixels", "hog"))
-    assert table.loc["pixels", "asl7"] == "40.0 [30.0, 50.0]"
+    assert table.loc["pixels", "asl7"] == "40.0 [30.0, 50.0], 2 seeds"
     assert table.loc["pixels", "massey"] == "–"
-    assert table.loc["seeds, at most", "asl7"] == "2"
-    across = words.from_set_to_set(sets["asl7"] + sets["massey"], ("pixels", "hog"))
-    assert list(across.index) == ["massey to asl7", "massey to massey"]
-    assert across.loc["massey to massey", signer_scores.system_name("hog")] == "80.0 [80.0, 80.0]"
+    crossed = sets["asl7"] + sets["massey"]
+    across = words.from_set_to_set(crossed, ("pixels", "mediapipe", "hog"))  # nobody measured mediapipe's
+    assert list(across.columns) == ["massey to asl7", "massey to massey"]
+    counts = ["guessing", "letters", "strangers", "pictures asked", "seeds"]
+    assert list(across.index) == ["pixels", signer_scores.system_name("hog"), *counts]
+    assert across.loc[signer_scores.system_name("hog"), "massey to massey"] == "80.0 [80.0, 80.0]"
+
+
+def test_what_is_read_from_set_to_set_names_the_highest_row_where_it_is_not_the_recipe():
+    zero = {"thesis": 0.3, "letters_together": 0.5, "letters_pooled": 0.6}
+    measured = {name: {"zero_shot": [value - 0.1, value + 0.1]} for name, value in zero.items()}
+    told = words.of_crossings([record(measured, "asl7")], "letters_together")
+    assert "From massey to asl7, the thesis's system reaches 30.0 % and the recipe 50.0 %" in told
+    assert f"*{signer_scores.system_name('letters_pooled')}* is the highest with 60.0 %" in told
+    assert "the recipe loses 10.0 points" in told
+    del measured["letters_pooled"]
+    assert "highest" not in words.of_crossings([record(measured, "asl7")], "letters_together")
+
+
+def test_the_most_confused_pairs_are_named_with_their_shares():
+    counts = np.array([[6, 4, 0], [0, 10, 0], [1, 1, 8]])
+    told = words.of_confusions({"the recipe": counts}, ["a", "b", "c"], pairs=2)
+    assert told == "Of a letter's pictures, the recipe reads A as B (40 %) and C as A (10 %)."
 
 
 def test_the_ends_of_a_curve_are_found_as_numbers():
@@ -127,7 +147,15 @@ def test_people_pictures_and_occasions_are_told_in_one_paragraph():
     at = {"mean": 0.5, "low": 0.4, "high": 0.6}
     names = ("training_signers", "pictures_in_a_row", "pictures_on_occasions")
     curves = {name: {"spatial_lda": {"1": at, str(most): at}} for most, name in enumerate(names, start=2)}
-    told = words.of_more_signers({"metrics": {"curves": curves}})
+    config = {"few": 4, "frames": 4, "draws": 3, "pictures": [1, 4]}
+    metrics = {"curves": curves, "signers": ["Anna", "Ben"], "chance": 0.25}
+    told = words.of_more_signers({"metrics": metrics, "config": config})
+    assert "The 2 strangers" in told and "Guessing gets 25.0 %" in told
+    # 4 pictures a letter of 4 people are as many as 4 people of 4 frames give, which is not on the first curve
+    equally = (
+        "4 people reach not measured, 4 people on 4 occasions 50.0 % [40.0, 60.0], and in a row not measured"
+    )
+    assert equally in told
     for most, before in ((2, "understood at"), (3, "in a row:"), (4, "occasions:")):
         end = f"50.0 % [40.0, 60.0] with 1 and 50.0 % [40.0, 60.0] with {most}"
         assert f"{before} {end}" in told
@@ -180,6 +208,11 @@ def test_the_paragraph_on_asl7_tells_scores_goals_and_differences():
         for system in ("thesis", "thesis_plain", "pooled", "letters_together", "mediapipe")
     }
     told = words.of_asl7([record(everything)], "letters_together")
-    assert "the thesis's system reaches 95.0 %" in told and "The goal of 90 % is met." in told
-    assert "the goal of 97 % is missed by 2.0 points" in told
+    assert (
+        "the thesis's system reaches 95.0 %" in told
+        and "The goal of 90 % is met, the aim of 93 % met." in told
+    )
+    # the recipe looks at all pictures of the stranger at once, and MediaPipe's points are none of our networks'
+    assert f"the highest here is *{signer_scores.system_name('pooled')}* with 95.0 %: the goal is met" in told
+    assert "the goal of 97 % is, in this order, missed by 2.0 points and missed by 2.0 points" in told
     assert "read by shrunk LDA, reach not measured here" in told

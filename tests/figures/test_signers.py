@@ -370,7 +370,9 @@ def test_gradient_cells_are_scaled_by_their_own_largest():
 
 def test_the_table_has_every_system_under_every_protocol():
     table = signer_tables.systems(RECORDS)
-    assert len(table) == len(ZERO_SHOT) + 1 and table.loc["guessing", "1 shot"] == "4.2"
+    assert len(table) == len(ZERO_SHOT) + 2 and table.loc["guessing", "1 shot"] == "4.2"
+    asked = RECORDS[0]["metrics"]["protocols"]["k_shot_s5"]
+    assert table.loc["questions a draw", "5 shots"] == f"{asked['queries'] / asked['draws']:,.0f}"
     value = signer_scores.scores(RECORDS, "hog", "k_shot_s5")
     cell = f"{np.mean(by_hand('hog', 'k_shot_s5')):.1f} [{value.low:.1f}, {value.high:.1f}]"
     assert table.loc["edges (HOG)", "5 shots"] == cell

@@ -22,8 +22,9 @@ from thesislib.figures.signer_scores import (
     systems_under,
 )
 
-# percent, what the page asks of the best system on asl7
+# percent, what the page asks of the recipe on asl7
 GOALS = {"zero_shot": 90.0, "k_shot_s5": 97.0, "joined_s5": 97.0}
+AIM = 93.0  # zero-shot, beyond the goal
 BASELINES = ("pixels", "hog", "mediapipe", "cross_entropy")
 STRANGERS, HALVES, LEAKY = "zero_shot", "same_signer", "random_split"
 
@@ -44,7 +45,7 @@ def printed() -> dict[str, str]:
 def numbers(records: Records, best: str) -> dict[str, Any]:
     """Return what sentences quote of one data set, its seeds pooled: percent, points and counts.
 
-    ``best``: the system that was chosen before these people were tested. It and the thesis's are called so, under
+    ``best``: the recipe, chosen before these people were tested. It and the thesis's system are called so, under
     every protocol; baselines have their own names, under the protocols of the goals. What a record lacks is left
     out.
     """
@@ -130,11 +131,16 @@ def of_goals(records: Records, best: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for protocol, goal in GOALS.items():
         if best in systems_under(records, protocol):
-            missed = max(0.0, goal - scores(records, best, protocol).mean)
+            mean = scores(records, best, protocol).mean
             found[f"goal_{protocol}"] = goal
-            found[f"missed_{protocol}"] = missed
-            found[f"verdict_{protocol}"] = f"missed by {missed:.1f} points" if missed else "met"
+            found[f"missed_{protocol}"] = max(0.0, goal - mean)
+            found[f"verdict_{protocol}"] = verdict(mean, goal)
     return found
+
+
+def verdict(reached: float, goal: float) -> str:
+    """Return in words whether a goal is met, and else by how many points it is missed."""
+    return "met" if reached >= goal else f"missed by {goal - reached:.1f} points"
 
 
 def of_signers(records: Records, quoted: Mapping[str, str]) -> dict[str, Any]:

@@ -4,13 +4,16 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from IPython.display import Markdown
 
-from thesislib.figures.chapter4_numbers import of_goals
+from thesislib.figures.chapter4_numbers import AIM, of_goals, verdict
+from thesislib.figures.letters import top_pairs
 from thesislib.figures.signer_scores import (
     THESIS,
     Records,
+    Scores,
     choices,
     chosen,
     difference,
@@ -26,7 +29,7 @@ CHOSEN = "chosen by inner folds"
 SHOTS = 5  # pictures a letter that sentences speak of, where they were measured
 # What is changed in the thesis's system, one thing at a time; signer_scores.rungs takes these.
 OTHER_LEARNING = {
-    "thesis_plain": "leave out its dropout",
+    "thesis_plain": "no dropout, features standardised",
     "cross_entropy": "learn by cross entropy, class means",
     "letters_thesis": "give its head letter features",
     "pooled": "no head: the features themselves",
@@ -69,6 +72,9 @@ MAIN = (
     ),
     *("spatial", "spatial_lda", "letters_spatial", "letters_lda", "letters_together"),
 )
+ACROSS = (*MAIN[:-1], "letters_pooled", "letters_centred", MAIN[-1])  # what is read from set to set
+# Systems that look at all of a stranger's pictures before they answer.
+TOGETHER_WITH = ("letters_centred", "letters_together", "spatial_centred", "spatial_adapted")
 
 
 def of_this_run(records: Records, best: str) -> dict[str, str]:
@@ -97,26 +103,60 @@ def of_this_run(records: Records, best: str) -> dict[str, str]:
 
 
 def of_asl7(records: Records, best: str) -> str:
-    """Return the paragraph on asl7: the thesis's system, the best one, MediaPipe's, the goals."""
+    """Return the paragraphs on asl7: the thesis's system, the recipe, MediaPipe's points, shots, the goals."""
     goals = of_goals(records, best)
 
     def said(system: str, protocol: str = "zero_shot") -> str:
         return reached(records, system, protocol)
 
+    seeds = [scores([record], THESIS, "zero_shot").mean for record in records]
+    of_seeds = f" (its {len(seeds)} seeds {_listed([f'{mean:.1f}' for mean in seeds])})" if seeds[1:] else ""
+    alone = one_by_one(records)
+    single = scores(records, alone, "zero_shot").mean
+    few = [goals[name] for name in ("verdict_k_shot_s5", "verdict_joined_s5") if name in goals]
     return (
         f"**`asl7`, five people photographed in their rooms.** Zero-shot, the thesis's system reaches "
-        f"{said(THESIS)}, the best one {said(best)}. The goal of {goals['goal_zero_shot']:.0f} % is "
-        f"{goals['verdict_zero_shot']}. The nearest neighbour on the points that MediaPipe finds reaches "
-        f"{said('mediapipe')}; against it the best system {against(records, best, 'mediapipe')}. The bends of the "
-        f"same points, read by shrunk LDA, reach {said('mediapipe_angles_lda')}; against them the best system of "
-        f"this page {against(records, best, 'mediapipe_angles_lda')}. (MediaPipe has learned from many real hands, "
-        f"ours from none.) With five shots of the new person the best system has {said(best, 'k_shot_s5')} by "
-        f"these alone and {said(best, 'joined_s5')} with the others kept; the goal of "
-        f"{goals['goal_k_shot_s5']:.0f} % is {goals.get('verdict_joined_s5', goals['verdict_k_shot_s5'])}. "
-        f"Against its own features the thesis's embedding {against(records, THESIS, 'pooled')}; without its "
-        f"dropout, on standardised features, it {against(records, 'thesis_plain', 'pooled')}."
-        + of_choice(records)
+        f"{said(THESIS)}{of_seeds}, the recipe {said(best)}. The goal of {goals['goal_zero_shot']:.0f} % is "
+        f"{goals['verdict_zero_shot']}, the aim of {AIM:.0f} % "
+        f"{verdict(scores(records, best, 'zero_shot').mean, AIM)}. "
+        f"The recipe takes off the mean of all of the stranger's pictures, each letter equally often. Of the "
+        f"systems on our networks that read one picture at a time, the highest here is *{system_name(alone)}* with "
+        f"{single:.1f} %: the goal is {verdict(single, goals['goal_zero_shot'])}. "
+        f"The nearest neighbour on the points that MediaPipe finds reaches "
+        f"{said('mediapipe')}; against it the recipe {against(records, best, 'mediapipe')}. The bends of the "
+        f"same points, read by shrunk LDA, reach {said('mediapipe_angles_lda')}; against them the recipe "
+        f"{against(records, best, 'mediapipe_angles_lda')}. (MediaPipe has learned from many real hands, "
+        f"our two networks from none.) Against its own features the thesis's embedding "
+        f"{against(records, THESIS, 'pooled')}; without its dropout, on standardised features, it "
+        f"{against(records, 'thesis_plain', 'pooled')}." + of_choice(records) + "\n\n"
+        f"With five shots of the new person the recipe has {said(best, 'k_shot_s5')} by these alone and "
+        f"{said(best, 'joined_s5')} with the others kept; the goal of {goals['goal_k_shot_s5']:.0f} % is, "
+        f"in this order, {' and '.join(few)}. Against zero-shot, the examples alone: it "
+        f"{against(records, best, best, 'k_shot_s5', to='zero_shot')}, the thesis's system "
+        f"{against(records, THESIS, THESIS, 'k_shot_s5', to='zero_shot')}. With the others kept: the recipe "
+        f"{against(records, best, best, 'joined_s5', to='zero_shot')}, the thesis's system "
+        f"{against(records, THESIS, THESIS, 'joined_s5', to='zero_shot')}. Every question is of another occasion "
+        f"than the examples."
     )
+
+
+def one_by_one(records: Records) -> str:
+    """Return the highest system on our networks that needs no second picture of the stranger, zero-shot."""
+    names = [name for name in MAIN + tuple(TOGETHER) if not name.startswith(("mediapipe", *TOGETHER_WITH))]
+    there = [name for name in names if name in systems_under(records, "zero_shot")]
+    return max(there, key=lambda name: scores(records, name, "zero_shot").mean)
+
+
+def of_confusions(counts: Mapping[str, np.ndarray], letters: Sequence[str], pairs: int = 4) -> str:
+    """Return the sentence on the pairs that systems confuse most: {who in words: counts [letters, letters]}."""
+    said = []
+    for who, matrix in counts.items():
+        worst = [
+            f"{p.true.upper()} as {p.read_as.upper()} ({p.percent:.0f} %)"
+            for p in top_pairs(matrix, letters, pairs)
+        ]
+        said.append(f"{who} reads {_listed(worst)}")
+    return "Of a letter's pictures, " + "; ".join(said) + "."
 
 
 def of_choice(records: Records) -> str:
@@ -127,19 +167,34 @@ def of_choice(records: Records) -> str:
     listed = ", ".join(f"*{name}* ({count})" for name, count in counts.most_common())
     return (
         f" No one row of a table need be picked by these people's own scores: if each is read by the system that "
-        f"reads the *others* best, of {len(found[0]['inner'])} that learn nothing here, that is {listed}, and they "
-        f"are read at {chosen(records).said}."
+        f"reads the *others* best, of {len(found[0]['inner'])} that have no head to train, that is {listed}, and "
+        f"they are read at {chosen(records).said}."
     )
 
 
 def of_more_signers(record: Mapping[str, Any]) -> str:
-    """Return the paragraph on more people, more pictures in a row and more occasions."""
-    curves = record["metrics"]["curves"]
+    """Return the paragraph on more people, more pictures in a row and more occasions.
+
+    People and pictures are also told apart: the same number of pictures from more people, or on more occasions.
+    """
+    curves, config = record["metrics"]["curves"], record["config"]
     ends = {name: grown(curves, name, "spatial_lda") for name in curves}
+
+    def at(curve: str, count: int) -> str:
+        found = curves[curve]["spatial_lda"].get(str(count))
+        return _share(found) if found else "not measured"
+
+    most = max(config["pictures"])
+    people = most * config["few"] // config["frames"]  # who together give as many pictures
     return (
-        f"Read by shrunk LDA on spatial features, strangers are understood at {ends['training_signers']} people. "
-        f"A few people who give more pictures in a row: {ends['pictures_in_a_row']}; on different occasions: "
-        f"{ends['pictures_on_occasions']}."
+        f"The {len(record['metrics']['signers'])} strangers are the same throughout, the teachers are drawn up to "
+        f"{config['draws']} times. Read by shrunk LDA on spatial features, strangers are understood at "
+        f"{ends['training_signers']} people of {config['frames']} pictures a letter. "
+        f"{config['few']} people who give more pictures in a row: {ends['pictures_in_a_row']}; on different "
+        f"occasions: {ends['pictures_on_occasions']}. Guessing gets {100 * record['metrics']['chance']:.1f} %. "
+        f"More people are also more pictures. With equally many, {people} people reach "
+        f"{at('training_signers', people)}, {config['few']} people on {most} occasions "
+        f"{at('pictures_on_occasions', most)}, and in a row {at('pictures_in_a_row', most)}."
     )
 
 
@@ -202,32 +257,64 @@ def missing(what: str, command: str) -> Markdown:
 def sets_side_by_side(
     sets: Mapping[str, Records], names: Sequence[str] = MAIN, protocol: str = "zero_shot"
 ) -> pd.DataFrame:
-    """Return one row a system, one column a set: mean and interval in percent, a dash where it was not measured."""
+    """Return one row a system, one column a set: mean, interval and seeds, a dash where it was not measured."""
     columns = {}
     for name, records in sets.items():
         there = systems_under(records, protocol)
-        cells = {s: scores(records, s, protocol).text if s in there else "–" for s in names}
+        cells = {s: _with_seeds(scores(records, s, protocol)) if s in there else "–" for s in names}
         picked = chosen(records) if protocol == "zero_shot" else None
         columns[name] = {system_name(s): text for s, text in cells.items()} | {
             CHOSEN: picked.text if picked else "–",
             "guessing": f"{100 * records[0]['metrics']['chance']:.1f}",
             "signers": str(len(records[0]["metrics"]["signers"])),
-            "seeds, at most": str(len(records)),
         }
     return pd.DataFrame(columns)
 
 
-def from_set_to_set(records: Records, names: Sequence[str] = MAIN) -> pd.DataFrame:
-    """Return one row for each way from sets to a set, one column a system: mean and interval in percent."""
+def from_set_to_set(records: Records, names: Sequence[str] = ACROSS) -> pd.DataFrame:
+    """Return one row a system, one column each way from sets to a set: mean and interval in percent, then counts.
+
+    One stranger alone has an interval over that person's clips; the row of strangers tells.
+    """
+    measured = {s for record in records for s in systems_under([record], "zero_shot")}
     ways: dict[str, list[Mapping[str, Any]]] = {}
     for record in records:
         ways.setdefault(record["split"]["name"], []).append(record)
-    rows = {}
+    columns = {}
     for way, seeds in ways.items():
-        there = systems_under(seeds, "zero_shot")
-        cells = {system_name(s): scores(seeds, s, "zero_shot").text for s in names if s in there}
-        rows[way] = {"letters": str(len(seeds[0]["metrics"]["letters"]))} | cells
-    return pd.DataFrame.from_dict(rows, orient="index").fillna("–")
+        there, metrics = systems_under(seeds, "zero_shot"), seeds[0]["metrics"]
+        columns[way] = {
+            system_name(s): scores(seeds, s, "zero_shot").text if s in there else "–"
+            for s in names
+            if s in measured
+        } | {
+            "guessing": f"{100 * metrics['chance']:.1f}",
+            "letters": str(len(metrics["letters"])),
+            "strangers": str(len(metrics["signers"])),
+            "pictures asked": f"{metrics['images']:,}",
+            "seeds": str(len(seeds)),
+        }
+    return pd.DataFrame(columns)
+
+
+def of_crossings(records: Records, best: str) -> str:
+    """Return the paragraph on what is read from set to set: the thesis's system, the recipe, the highest row."""
+    said = []
+    for record in records:
+        found = {name: scores([record], name, "zero_shot") for name in systems_under([record], "zero_shot")}
+        ours = {name: value for name, value in found.items() if not name.startswith("mediapipe")}
+        highest = max(ours, key=lambda name: ours[name].mean)
+        rest = (
+            f"; *{system_name(highest)}* is the highest with {ours[highest].mean:.1f} %, against which the recipe "
+            f"{against([record], best, highest)}"
+            if highest != best
+            else ""
+        )
+        said.append(
+            f"From {record['split']['name']}, the thesis's system reaches {found[THESIS].mean:.1f} % and the "
+            f"recipe {found[best].mean:.1f} %{rest}."
+        )
+    return " ".join(said) + " What is best among the people of one set need not be so in another."
 
 
 def grown(curves: Mapping[str, Any], curve: str, system: str) -> str:
@@ -235,6 +322,15 @@ def grown(curves: Mapping[str, Any], curve: str, system: str) -> str:
     row = {int(count): value for count, value in curves[curve][system].items()}
     least, most = min(row), max(row)
     return f"{_share(row[least])} with {least} and {_share(row[most])} with {most}"
+
+
+def _with_seeds(found: Scores) -> str:
+    return found.text if found.seeds == 1 else f"{found.text}, {found.seeds} seeds"
+
+
+def _listed(parts: Sequence[str]) -> str:
+    *first, last = parts
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _share(value: Mapping[str, float]) -> str:

@@ -136,11 +136,16 @@ def told(sets: Mapping[str, Records], frozen: Mapping[str, float] | None = None)
         bar = (frozen or {}).get(name)
         if bar is not None and "end_to_end" in there:
             mean = scores(records, "end_to_end", "zero_shot").mean
-            side = "above" if mean > bar else "below"
             said.append(
-                f"End to end, {mean:.1f} % are {abs(mean - bar):.1f} points {side} the {bar:.1f} % of the highest "
-                "row of the same network frozen."
+                f"The highest row of the tables that reads this network frozen, through the others' photographs, "
+                f"has {bar:.1f} %; end to end has {mean:.1f} %."
             )
+            if "as_it_is" in there and (untouched := scores(records, "as_it_is", "zero_shot").mean) > max(
+                bar, mean
+            ):
+                said.append(
+                    f"Both are below the {untouched:.1f} % of the network that has seen no photograph."
+                )
         paragraphs.append(" ".join(said))
     return "\n\n".join(paragraphs)
 

@@ -24,7 +24,7 @@ SYSTEMS = {
     "angles": "bends of joints found",
     "pooled": "pose features, pooled",
     "thesis": "the thesis's embedding",
-    "thesis_plain": "its head without dropout",
+    "thesis_plain": "its head, standardised, no dropout",
     "cross_entropy": "cross-entropy embedding",
     "heatmaps": "heatmaps",
     "spatial": "pose features, spatial",

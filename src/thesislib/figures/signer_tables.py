@@ -32,7 +32,7 @@ from thesislib.published import comparison_table
 def systems(
     records: Records, protocols: Sequence[str] = (), names: Sequence[str] = (), metric: str = TOP1
 ) -> pd.DataFrame:
-    """Return one row a system, one column a protocol: mean and interval in percent; then how many of what."""
+    """Return one row a system, one column a protocol: mean and interval in percent; guessing; how many of what."""
     protocols = list(protocols) or protocols_of(records)
     names = list(names) or list(dict.fromkeys(n for p in protocols for n in systems_under(records, p)))
     rows = {}
@@ -41,6 +41,10 @@ def systems(
         cells = {protocol_name(p): found[p].text if p in found else "–" for p in protocols}
         rows[system_name(name)] = cells | {"seeds": str(max((s.seeds for s in found.values()), default=0))}
     rows["guessing"] = {protocol_name(p): f"{guessing(records):.1f}" for p in protocols} | {"seeds": "–"}
+    asked = records[0]["metrics"]["protocols"]
+    rows["questions a draw"] = {
+        protocol_name(p): f"{asked[p]['queries'] / asked[p]['draws']:,.0f}" for p in protocols
+    } | {"seeds": "–"}
     table = pd.DataFrame.from_dict(rows, orient="index")
     return table.assign(signers=str(len(signers_of(records))), pictures=f"{images_of(records):,}")
 
