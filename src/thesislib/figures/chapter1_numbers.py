@@ -43,7 +43,7 @@ def of_the_model() -> dict[str, int | float]:
     }
 
 
-def of_the_run(record: Mapping[str, Any]) -> dict[str, float]:
+def of_the_run(record: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the run measured: contacts in percent of a hand unit, letters read in percent, speeds."""
     metrics = record["metrics"]
     contacts, usual = metrics["contacts"], metrics["knobs"]["usual"]
@@ -51,6 +51,7 @@ def of_the_run(record: Mapping[str, Any]) -> dict[str, float]:
         "contact_signers": contacts["signers"],
         "contact_tolerance": 100 * contacts["contact_tolerance"],
         "contacts_missed": 100 * contacts["mean_contacts_missed"],
+        "letters_missed": letters_missed(contacts["letters"]),
     }
     for name in ("contact_error", "penetration"):
         for when in ("before", "after"):
@@ -66,6 +67,17 @@ def of_the_run(record: Mapping[str, Any]) -> dict[str, float]:
         numbers[f"{name}_signers"] = record["config"][f"{name}_signers"]
         numbers[f"{name}_images"] = record["config"][f"{name}_images"]
     return numbers
+
+
+def letters_missed(letters: Mapping[str, Mapping[str, float]], most: int = 4) -> str:
+    """Return in words the letters with the most hands that miss a contact after solving, most missed first."""
+    missed = sorted(letters, key=lambda letter: -letters[letter]["contacts_missed"])[:most]
+    told = [
+        f"{letter} ({100 * share:.0f} %)"
+        for letter in missed
+        if (share := letters[letter]["contacts_missed"])
+    ]
+    return ", ".join(told) if told else "no letter"
 
 
 def margin(share: float, n: int) -> float:

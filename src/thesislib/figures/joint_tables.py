@@ -57,8 +57,13 @@ def choices(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def label(record: Mapping[str, Any], against: Mapping[str, Any]) -> str:
-    """Return a system's name and every choice in which its training differs from that of ``against``."""
-    usual = against["config"]
+    """Return a system's name and every choice in which its training differs from that of ``against``.
+
+    What makes the thesis's network another one (its width, its stem) is told against the thesis's own, so that a
+    narrower network is never called the thesis's alone.
+    """
+    full = Config.profile("full").as_dict()
+    usual = against["config"] | {name: full[name] for name in OURS_ALONE}
     changed = [
         _told(name, value)
         for name, value in choices(record["config"]).items()
@@ -127,7 +132,7 @@ def benchmark(records: Records, against: Mapping[str, Any] | None = None) -> pd.
             "within 2 px of 128, %": _over_seeds(scores, "share_within_2_px_at_128", scale=100),
             "parameters": f"{metrics['parameters']:,}",
             "multiply-adds": f"{metrics['multiply_adds'] / 1e6:.1f} M",
-            "training, min": f"{np.mean([r['metrics']['training_seconds'] for r in group]) / 60:.1f}",
+            "training, min": f"{np.mean([_training_minutes(record) for record in group]):.1f}",
         }
     guess = against["metrics"]["unseen_signers_mean_pose"]
     rows["mean pose of the training hands"] = {
@@ -187,7 +192,7 @@ def latencies(record: Mapping[str, Any]) -> pd.DataFrame:
     rows = {}
     for name, system in record["metrics"]["systems"].items():
         runtime = "litert" if "latency_ms_litert" in system else "onnx"
-        rows[name.replace("_", " ")] = {
+        rows[timed_name(name)] = {
             "input, px": str(system["input_px"]),
             "parameters": f"{system['parameters']:,}" if "parameters" in system else "–",
             "multiply-adds, M": f"{system['multiply_adds'] / 1e6:,.1f}" if "multiply_adds" in system else "–",
@@ -204,6 +209,17 @@ def latencies(record: Mapping[str, Any]) -> pd.DataFrame:
             },
         }
     return pd.DataFrame.from_dict(rows, orient="index").fillna("–")
+
+
+def timed_name(system: str) -> str:
+    """Return what a page calls a system of `pose_speed`, such as "thesis_half_stem4_64"; its input has a column."""
+    network = system.rpartition("_")[0]
+    of_ours = {"thesis_half": "half width", "thesis_half_stem4": "half width, stem of stride 4"}
+    if network in of_ours:
+        return f"{NAMES[OURS]}, {of_ours[network]}, {system.rpartition('_')[2]} px"
+    if network in NAMES:
+        return f"{NAMES[network]}, {system.rpartition('_')[2]} px"
+    return system.replace("mediapipe_", "MediaPipe, ")
 
 
 def shares_found(
@@ -263,6 +279,11 @@ def errors_by_train_hands(
 
 def _training(config: Mapping[str, Any]) -> str:
     return digest({"network": config["network"], **choices(config)})
+
+
+def _training_minutes(record: Mapping[str, Any]) -> float:
+    """Return the median minutes of an epoch times their number: other work on the machine slows some of them."""
+    return len(seconds := record["metrics"]["history"]["seconds"]) * float(np.median(seconds)) / 60
 
 
 def _errors(group: Records) -> list[float]:

@@ -35,13 +35,18 @@ def letters_of_people(data_root: Path, letters: Sequence[str], people: Sequence[
     return np.stack([in_unit_square(np.stack([first[key] for key in row])) for row in wanted])
 
 
-def letters_of_signers(letters: Sequence[str], signers: Sequence[int], *, seed: int = 0) -> np.ndarray:
-    """Return one synthetic skeleton of each letter by each signer, [signers, letters, 21, 2]."""
+def letters_of_signers(
+    letters: Sequence[str], signers: Sequence[int], *, jitter: float = LETTER_JITTER, seed: int = 0
+) -> np.ndarray:
+    """Return one synthetic skeleton of each letter by each signer, [signers, letters, 21, 2].
+
+    ``jitter``: how far one attempt differs from the next, in pose and in how the hand turns; 0 leaves the person.
+    """
     names = list(alphabet("american letters"))
     labels = torch.tensor([names.index(name) for name in letters]).repeat(len(signers))
     who = torch.tensor(signers).repeat_interleave(len(letters))
-    usual = dict.fromkeys(("pose_jitter", "rotation"), LETTER_JITTER)
-    angles, orientation = poses.letters(seed, torch.arange(len(who)), who, labels, **usual)
+    attempt = dict.fromkeys(("pose_jitter", "rotation"), jitter)
+    angles, orientation = poses.letters(seed, torch.arange(len(who)), who, labels, **attempt)
     joints = pose(draw_anatomy(who), angles).joints @ orientation.mT
     return in_unit_square(flat_skeleton(joints)).reshape(len(signers), len(letters), 21, 2)
 
