@@ -250,6 +250,7 @@ RENDERED = {
     "metrics": {
         "protocol": "256 hands",
         "seconds": dict(loop_normals=20.0, vectorized_normals=2.0, face_normals=1.0, given_normals=0.9),
+        "normals_seconds": dict(loop_normals=18.5, vectorized_normals=0.25),
     },
 }
 
@@ -259,6 +260,7 @@ def test_rendering_is_compared_as_ratios_to_the_loop():
     assert table["measured here"].tolist() == ["—", "20 s", "2 s", "1.0 s"]
     ratios = hand_model_tables.rendering_ratios(RENDERED)
     assert ratios["here"].tolist() == ["1.0", "10.0", "20.0"]
+    assert ratios.index[2] == "geometry shader (here: face normals)"  # no shader was run
     assert ratios["printed"].tolist() == ["1.0", "2.1", "75.0"]
 
 
@@ -372,7 +374,11 @@ def test_numbers_name_best_worst_and_what_helps():
 @pytest.mark.parametrize(
     ("picture", "space", "verdict"),
     [
-        (6.0, 20.0, "It sees more in the picture than a hand that knows nothing of it, and less in space."),
+        (
+            6.0,
+            20.0,
+            "It has learned to meet the picture, and in space it has left the hand that it started from.",
+        ),
         (30.0, 20.0, "In neither does it gain"),
         (6.0, 2.0, "It gains in space, too."),
         (30.0, 2.0, "It gains in space alone."),
@@ -401,6 +407,11 @@ def test_paragraphs_speak_of_what_is_stored_and_of_nothing_else():
     assert (
         "10.0 times as fast as the loop; there it was 2.1 times" in rendering and "faster still" in rendering
     )
+    assert "alone take 18 s by the loop and 0.25 s vectorised" in rendering
+    assert "bones are off by" in chapter5_words.of_configurations(SEVEN)
+    read = {"unseen_invented_signers": {"top1_macro": 0.31}, "chance": 1 / 24}
+    encoders = chapter5_words.of_encoders([{"config": {"encoder": "inception_v3"}, "metrics": read}])
+    assert "inception-v3 31 %; guessing gets 4 %" in encoders and chapter5_words.of_encoders([]) == ""
 
 
 def test_what_is_not_stored_names_its_command():
@@ -425,7 +436,7 @@ def scans(inside: float, outside: float, shared: float) -> dict:
                 "high": 1.1 * value,
                 "by_person": [value] * 4,
             }
-            found |= {f"{kind}_scan_mm": {"mean": 0.5}, f"{kind}_joint_deg": {"mean": 1.0}}
+            found |= {f"{kind}_skin_mm": {"mean": 0.5}, f"{kind}_joint_deg": {"mean": 1.0}}
         return found
 
     protocols = {"one_scan": row(inside, outside), "shared_2": row(0, 9), "shared_10": row(0, shared)}
@@ -434,6 +445,17 @@ def scans(inside: float, outside: float, shared: float) -> dict:
 
 def test_scans_say_whether_the_shape_space_is_at_fault():
     said = chapter5_words.of_scans(scans(0.1, 0.6, 0.4))
+    assert (
+        "0.60 standard deviations from the person's in the median" in said and "4 of 4 stopped in a" in said
+    )
+    assert "Plain gradient descent" not in said  # this record has no such fits
+    every = scans(0.1, 0.6, 0.4)
+    fits = dict(sgd_300=0.94, sgd_3000=0.79, mean_hand=0.98, levenberg_marquardt_300=0.0)
+    every["metrics"]["protocols"] |= {n: {"inside_exact_shape_sd": {"mean": v}} for n, v in fits.items()}
+    every["metrics"]["protocols"]["pose_given"] = {"own_flesh_exact_shape_sd": {"mean": 0.19}}
+    told = chapter5_words.of_scans(every)
+    assert "0.94 standard deviations off after 300 iterations and 0.79 after 3,000" in told
+    assert "with the true pose given it is 0.19" in told
     assert "can be true of an exact scan" in said
     assert (
         "10 scans of a person, the error of the shape numbers of people's own skin falls by 0.20 SD" in said

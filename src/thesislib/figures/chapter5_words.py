@@ -3,11 +3,15 @@
 Each function takes what is stored, which may be nothing; then it says which command makes it.
 """
 
+from statistics import median
+from typing import Any
+
 from thesislib.evaluation.intervals import of_the_mean
 from thesislib.figures import chapter5_numbers as numbers
 from thesislib.figures.hand_model_scores import (
     NO_REPAIR,
     STEMS,
+    Configuration,
     Record,
     Records,
     by_configuration,
@@ -24,6 +28,7 @@ from thesislib.figures.hand_model_scores import (
 )
 from thesislib.published import by_key
 
+FAILED_SD = 0.5  # a fit whose shape numbers are farther off than this has not found the person
 REPAIRED = ("aligned", "twist", "tips", "picture")  # of which a paragraph on repairs speaks
 
 
@@ -49,7 +54,17 @@ def of_this_run(record: Record | None) -> str:
         f"hand's by {n['aligned_of_mean_hand']}: the network's error {n['aligned_against_mean_hand']}. "
         f"{_verdict(record)} Bones are twisted about themselves by {n['twist']} (the mean hand's by "
         f"{n['twist_of_mean_hand']}), and joints are bent {n['limits']} beyond what joints can do. (Brackets "
-        "hold 95 % intervals over the people asked.)"
+        f"hold 95 % intervals over the people asked.) {_on_the_joints_of_the_loss(n)}"
+    )
+
+
+def _on_the_joints_of_the_loss(n: dict[str, Any]) -> str:
+    """Return what the picture says of the joints that the loss sees, which are not all."""
+    if "detected_of_mean_hand" not in n:
+        return ""
+    return (
+        f"All 21 joints count there, fingertips too, though no loss of the thesis sees those; on the 16 that it "
+        f"sees, against the detector, the error is {n['detected']}, the mean hand's {n['detected_of_mean_hand']}."
     )
 
 
@@ -60,12 +75,12 @@ def _verdict(record: Record) -> str:
     )
     better, worse = picture["mean"] < 0 and is_clear(picture), space["mean"] > 0 and is_clear(space)
     if better and worse:
-        return "It sees more in the picture than a hand that knows nothing of it, and less in space."
+        return "It has learned to meet the picture, and in space it has left the hand that it started from."
     if worse:
-        return "In neither does it gain on a hand that knows nothing of the picture, and in space it loses."
+        return "In neither does it gain, and in space it has moved away from the hand that it started from."
     if space["mean"] < 0 and is_clear(space):
         return "It gains in space, too." if better else "It gains in space alone."
-    return "In space it cannot be told from a hand that knows nothing of the picture."
+    return "In space it cannot be told from the hand that it started from."
 
 
 def of_configurations(records: Records) -> str:
@@ -92,7 +107,7 @@ def of_configurations(records: Records) -> str:
             f"{n['best_loss']:.2f} and {n['worst_by_loss']} last with {n['worst_loss']:.2f}. In the picture "
             f"{n['best_by_picture']} is best ({n['best_picture']:.1f} px) and {n['worst_by_picture']} worst "
             f"({n['worst_picture']:.1f} px); in space, aligned, {n['best_by_space']} ({n['best_space']:.1f} "
-            f"mm) and {n['worst_by_space']} ({n['worst_space']:.1f} mm). "
+            f"mm) and {n['worst_by_space']} ({n['worst_space']:.1f} mm). {_near_ties(groups)}"
         )
     if "same_order" in n:
         parts.append(
@@ -104,16 +119,62 @@ def of_configurations(records: Records) -> str:
         printed = by_key("komorowicz2018_shape_parameter_explosion").printed
         parts.append(
             f"Without the loss on shape the ten shape numbers have a mean size of {n['shape_without_loss']}, "
-            f"with it of {n['shape_with_loss']}; the thesis saw them grow {printed} standard deviations. "
+            f"with it of {n['shape_with_loss']}; the thesis saw them grow {printed} standard deviations "
+            "(there the largest, here the mean). "
             f"Leaving it out, the error in the picture {n['without_shape_loss_picture']}, that in space, "
             f"aligned, {n['without_shape_loss_aligned']}. "
         )
+    if shape := _of_shape(groups):
+        parts.append(shape)
     parts.append(
         f"The thesis says that speed depends on the batch. With one batch, of {numbers.BATCH}, its own table "
         f"gives {n['printed_speed_least']:.0f} to {n['printed_speed_most']:.0f} pictures a second: it "
         "depends on the network too."
     )
     return "".join(parts).strip()
+
+
+def _near_ties(groups: dict[Configuration, Records]) -> str:
+    """Return how many configurations are within what seeds of one of them differ by, in space, after the best."""
+    means = {c: [score([run], "joints_mm_aligned").mean for run in runs] for c, runs in groups.items()}
+    spans = [max(of) - min(of) for of in means.values() if len(of) > 1]
+    if not spans:
+        return ""
+    best = min(sum(of) / len(of) for of in means.values())
+    near = sum(sum(of) / len(of) - best <= max(spans) for of in means.values())
+    return (
+        f"{near} of them lie within {max(spans):.1f} mm there, by which seeds of one configuration differ. "
+    )
+
+
+def _of_shape(groups: dict[Configuration, Records]) -> str:
+    """Return how far off bones are with the loss on shape, against those of the mean hand; '' without either."""
+    runs = [run for c, of in groups.items() if c.shape_loss for run in of]
+    error = "bone_length_mm"
+    if not runs or any(
+        error not in run["metrics"].get(part, {}) for run in runs for part in ("errors", "trivial")
+    ):
+        return ""
+    means = [score([run], error).mean for run in runs]
+    return (
+        f"Nobody's shape is read: with the loss on shape, bones are off by {min(means):.2f} to {max(means):.2f} "
+        f"mm, those of the mean hand by {score(runs[:1], error, of='trivial').mean:.2f} mm. "
+    )
+
+
+def of_encoders(pretrained: Records) -> str:
+    """Return what the pretrained encoders could read before they were frozen or taught further."""
+    if not pretrained:
+        return ""
+    told = []
+    for record in pretrained:
+        share = record["metrics"]["unseen_invented_signers"]["top1_macro"]
+        told.append(f"{record['config']['encoder'].replace('_', '-')} {100 * share:.0f} %")
+    return (
+        f"Of the letters of unseen signers the pretrained encoders read: {', '.join(told)}; guessing gets "
+        f"{100 * pretrained[0]['metrics']['chance']:.0f} %. A frozen row shows what these features hold, not "
+        "what the encoder could."
+    )
 
 
 def of_repairs(records: Records) -> str:
@@ -147,11 +208,17 @@ def _luck(records: Records, groups: dict[tuple[str, ...], Records]) -> str:
     plain = [r for r in records if configuration_of(r) == which and not repairs_of(r)]
     if len(plain) < 2:
         return text + "How much another start of the training would change is not measured."
-    means = sorted(score([run], "joints_mm_aligned").mean for run in plain)
+    spans = dict(aligned="in space, aligned", tips="at the tips", twist="of twist", picture="in the picture")
+    told = []
+    for name, where in spans.items():
+        found = [score([run], numbers.QUOTED[name]) for run in plain]
+        means = sorted(of_run.mean for of_run in found)
+        quantity = found[0].quantity
+        ends = f"{means[0]:.{quantity.decimals}f} and {means[-1]:.{quantity.decimals}f}"
+        told.append(f"{ends}{numbers.spaced(quantity)} {where}")
     return text + (
         f"Brackets say how people differ, not what luck in training does: {len(plain)} seeds of the unrepaired "
-        f"network end between {means[0]:.1f} and {means[-1]:.1f} mm in space, aligned, and a change that is not "
-        "larger than that may be luck."
+        f"network end between {'; '.join(told)}. A change that is not larger than that may be luck."
     )
 
 
@@ -199,8 +266,8 @@ def of_model(record: Record | None) -> str:
         f"mm without them and {repaired['with_pose_blend_shapes']:.2f} mm with them. So of a stranger's flat "
         "hand, given the right numbers, the model still misses the skin by "
         f"{flat['with_pose_blend_shapes']['vertices_mm']:.1f} mm and the joints by "
-        f"{flat['with_pose_blend_shapes']['joints_mm']:.1f} mm: a floor that no network on this page can be "
-        "expected to go under."
+        f"{flat['with_pose_blend_shapes']['joints_mm']:.1f} mm; a fit with wrong numbers can come nearer to "
+        "the skin, as the scans below show."
     )
 
 
@@ -214,13 +281,16 @@ def of_rendering(record: Record | None) -> str:
         / by_key(f"komorowicz2018_render_{name}").value
         for name in ("vectorized_normals", "geometry_shader")
     }
+    alone = record["metrics"]["normals_seconds"]
     faces_win = n["render_face_normals"] < n["render_vectorized_normals"]
     return (
         f"One picture of {record['config']['meshes']} hands takes {n['render_loop_normals']:.2g} s with "
         f"normals by a loop, {n['render_vectorized_normals']:.2g} s with vectorised cross products and "
         f"{n['render_face_normals']:.2g} s with normals of faces alone. Vectorised it is "
         f"{n['render_vectorized_normals_faster']:.1f} times as fast as the loop; there it was "
-        f"{there['vectorized_normals']:.1f} times. Normals of faces are "
+        f"{there['vectorized_normals']:.1f} times. The normals alone take "
+        f"{alone['loop_normals']:.2g} s by the loop and {alone['vectorized_normals']:.2g} s vectorised; the rest "
+        "is drawing. Normals of faces are "
         f"{'faster still' if faces_win else 'no faster than that'} here, at "
         f"{n['render_face_normals_faster']:.1f} times the loop; the thesis's geometry shader, on a graphics "
         f"card, reached {there['geometry_shader']:.0f} times."
@@ -238,15 +308,17 @@ def of_scans(record: Record | None) -> str:
         "own_flesh_exact": "of people's own skin",
     }
     said = []
+    row = protocols["one_scan"]
     for kind, words in kinds.items():
-        row = protocols["one_scan"]
         if f"{kind}_shape_sd" in row:
-            shape, scan, joint = (
-                row[f"{kind}_{what}"]["mean"] for what in ("shape_sd", "scan_mm", "joint_deg")
-            )
+            skin, joint = (row[f"{kind}_{what}"]["mean"] for what in ("skin_mm", "joint_deg"))
+            people = row[f"{kind}_shape_sd"]["by_person"]
+            failed = sum(error > FAILED_SD for error in people)
+            but = f", {failed} of {len(people)} stopped in a wrong pose" if failed else ""
             said.append(
-                f"{words}: {scan:.2f} mm from the scan, joints {joint:.1f}° and shape numbers {shape:.2f} "
-                "standard deviations from the person's"
+                f"{words}: {skin:.2f} mm from the skin, joints {joint:.1f}° and shape numbers "
+                f"{median(people):.2f} standard deviations from the person's in the median (mean "
+                f"{sum(people) / len(people):.2f}{but})"
             )
     shared = [name for name in protocols if name.startswith("shared_")]
     text = f"Fitted to the end, one scan at a time, {'; '.join(said)}. "
@@ -271,10 +343,32 @@ def _why_scans_miss(protocols: dict[str, dict[str, dict[str, float]]]) -> str:
     if not {"inside_exact_shape_sd", "own_flesh_exact_shape_sd"} <= row.keys():
         return ""
     inside, outside = row["inside_exact_shape_sd"], row["own_flesh_exact_shape_sd"]
-    if outside["low"] > inside["high"]:
-        return (
-            "What lies in the shape space is found again by a fit that goes on to the end, and what does "
-            "not is not: the thesis's conclusion, that scans are not in the space of shapes, can be true of "
-            "an exact scan."
+    said = []
+    if {"sgd_300", "sgd_3000", "mean_hand", "levenberg_marquardt_300"} <= protocols.keys():
+        few, many, without, best = (
+            protocols[name]["inside_exact_shape_sd"]["mean"]
+            for name in ("sgd_300", "sgd_3000", "mean_hand", "levenberg_marquardt_300")
         )
-    return "Whether a scan lies in the shape space makes no difference that can be told here."
+        said.append(
+            "Plain gradient descent through the thesis's three stages does not find the shape even where the "
+            f"model could have made the scan: it is {few:.2f} standard deviations off after 300 iterations and "
+            f"{many:.2f} after 3,000, where the mean hand without any fit has {without:.2f} and "
+            f"Levenberg-Marquardt in the same stages {best:.2f}. So a bad shape alone does not show that a scan "
+            "lies outside the space; an optimiser "
+            "that has not arrived looks the same."
+        )
+    if outside["low"] > inside["high"]:
+        given = protocols.get("pose_given", {}).get("own_flesh_exact_shape_sd")
+        pose = (
+            f" Part of what is left is a pose that stands in for a shape: with the true pose given it is "
+            f"{given['mean']:.2f}."
+            if given
+            else ""
+        )
+        said.append(
+            "Scans that do lie outside are fitted worse by a fit that goes on to the end, too, so the thesis's "
+            f"conclusion can be true of an exact scan.{pose}"
+        )
+    else:
+        said.append("Whether a scan lies in the shape space makes no difference that can be told here.")
+    return " ".join(said)

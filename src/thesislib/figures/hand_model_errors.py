@@ -91,7 +91,7 @@ def repairs(records: Records, errors: Sequence[str] = PANELS) -> Figure:
     ]
     figure.legend(
         marks,
-        ("differs from the thesis's", "may not differ"),
+        ("differs from no repair, over people", "may not differ"),
         loc="outside lower center",
         ncols=2,
         fontsize=9,

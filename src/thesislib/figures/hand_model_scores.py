@@ -52,8 +52,10 @@ class Quantity:
 
 
 ERRORS = {
-    "detected_2d_px_at_224": Quantity("joints in the picture, as detected", "2D, detected", "px"),
-    "true_2d_px_at_224": Quantity("joints in the picture", "2D joints", "px"),
+    "detected_2d_px_at_224": Quantity(
+        "the 16 joints of the loss, as detected", "16 joints, as detected", "px"
+    ),
+    "true_2d_px_at_224": Quantity("all 21 joints in the picture", "21 joints", "px"),
     "tips_2d_px_at_224": Quantity("fingertips in the picture", "2D tips", "px"),
     "joints_mm": Quantity("joints in space", "3D joints", "mm"),
     "joints_mm_aligned": Quantity("joints in space, aligned", "3D joints, aligned", "mm"),
@@ -122,7 +124,7 @@ def repair_name(repairs: Sequence[str]) -> str:
     """Return repairs in words; all of them are "all together"."""
     if set(repairs) == set(REPAIRS):
         return "all together"
-    return ", ".join(REPAIRS[field] for field in repairs) or "as in the thesis"
+    return ", ".join(REPAIRS[field] for field in repairs) or "no repair"
 
 
 def is_together(repairs: Sequence[str]) -> bool:

@@ -76,7 +76,6 @@ def configurations(records: Records, pretrained: Records = ()) -> pd.DataFrame:
             ("encoder, million parameters", "printed"): _cell(printed(configuration, "parameters")),
             ("encoder, million parameters", "here"): f"{parameters:.1f}",
             ("pictures a second", "printed"): "–" if speed is None else f"{speed:.0f}",
-            ("pictures a second", "here"): spread(values(runs, "images_per_second"), 0),
             ("seeds", "here"): str(len(runs)),
         }
     return _framed(rows)
@@ -85,12 +84,12 @@ def configurations(records: Records, pretrained: Records = ()) -> pd.DataFrame:
 def could_not_know(records: Records, errors: Sequence[str] = IN_SPACE) -> pd.DataFrame:
     """Return one row a configuration, one column an error against the truth, mean and spread over seeds.
 
-    First the error in the picture, which a detector can tell; last the mean hand, laid on the true
-    joints, which knows more of the place than a network and nothing of the hand.
+    First the errors in the picture, of all joints and of those that the loss sees; last the mean hand, laid on the
+    true joints, which knows more of the place than a network and nothing of the hand.
     """
     groups = by_configuration(records)
     every = [record for runs in groups.values() for record in runs]
-    errors = measured(every, ("true_2d_px_at_224", *errors))
+    errors = measured(every, ("true_2d_px_at_224", "detected_2d_px_at_224", *errors))
     rows = {
         configuration.title: {_title(error): _over_seeds(runs, error) for error in errors}
         for configuration, runs in groups.items()
@@ -139,7 +138,8 @@ def rendering_ratios(record: Record) -> pd.DataFrame:
     for there, name in RENDERED.items():
         number = by_key(f"komorowicz2018_render_{there}")
         loop = by_key("komorowicz2018_render_loop_normals").value / number.value
-        rows[number.system.removeprefix("Rendering with ")] = {
+        way = number.system.removeprefix("Rendering with ")
+        rows[way if there == name else f"{way} (here: {name.replace('_', ' ')})"] = {
             "printed": f"{loop:.1f}",
             "here": f"{seconds['loop_normals'] / seconds[name]:.1f}",
         }
