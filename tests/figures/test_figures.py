@@ -23,11 +23,13 @@ def scores(base):
 
 
 NAMES = ("pixels", "thesis_features", "thesis_head", "linear_head", "best_features", "best_embedding")
+OTHERS = ("best_spatial_features", "best_linear_head")  # which sentences quote and the table leaves out
 
 
 def record(split, base):
-    systems = {name: scores(base + i / 100) for i, name in enumerate(NAMES)}
+    systems = {name: scores(base + i / 100) for i, name in enumerate((*NAMES, *OTHERS))}
     metrics = {"embeddings": systems, "thesis_classifier_seen_balanced_accuracy": 0.9}
+    metrics["best_classifier_seen_balanced_accuracy"] = 0.88
     config = {"class_split": split, "images_per_class": 50}
     return {
         "metrics": metrics,
@@ -64,13 +66,33 @@ def test_paired_differences_and_their_interval_are_those_of_the_splits():
     assert numbers["gain_pixels_low"] == pytest.approx(numbers["gain_pixels_high"])
     assert numbers["stored_pixels_s10"] == pytest.approx(100 * (0.54 + 0.01))
     assert numbers["split_sd"] == pytest.approx(2)
+    assert numbers["gain_place_mean"] == pytest.approx(2) and numbers["gain_views_mean"] == pytest.approx(-1)
+    assert (numbers["stored_thesis_seen"], numbers["stored_best_seen"]) == (
+        pytest.approx(90),
+        pytest.approx(88),
+    )
+    assert numbers["head_seed_range"] == pytest.approx(1) and numbers["n_goals_met"] == 0
+    good = [
+        record(i, base) for i, base in enumerate((0.88, 0.91, 0.94), start=1)
+    ]  # best: 94, 97, 100 at S=10
+    assert chapter3_numbers.of_stored_runs(good, good)["n_goals_met"] == 2
     table = tables.over_splits(drawn, NAMES)
     assert table.loc["pixels", "minus pixels"] == "–" and table.loc["pixels", "S=10"].startswith("55.0 [")
 
 
+def test_draws_are_told_apart_by_their_kana():
+    drawn = [record(i, base) for i, base in enumerate((0.5, 0.6, 0.7, 0.8), start=1)]
+    for made, kana in zip(drawn, (4, 2, 2, 0), strict=True):
+        made["split"]["unseen"] = [*range(kana), *range(20, 29 - kana)]
+    found = chapter3_numbers.of_kana(drawn)
+    assert found["kana_correlation"] == pytest.approx(-0.9487, abs=1e-3)
+    assert (found["kana_fewest"], found["kana_most"]) == (0, 4)
+    assert found["kana_fewest_s10"] == pytest.approx(86) and found["kana_most_s10"] == pytest.approx(56)
+
+
 def test_the_table_of_systems_has_guessing_and_every_system():
     table = tables.systems(record(0, 0.5))
-    assert len(table) == len(NAMES) + 1
+    assert len(table) == len(NAMES) + len(OTHERS) + 1
     assert table.loc["guessing"].tolist() == ["11.1"] * 4 + ["2.5", "2.0"]
     assert table.loc["pixels", "unseen, S=10"] == "51.0 ± 1.0"
 
@@ -179,6 +201,20 @@ def test_the_benchmark_has_a_column_a_data_set():
     assert table.loc["best recipe", table.columns[0]] == "40.00"
 
 
+def test_encoders_are_compared_by_how_far_apart_they_are():
+    features, heads = {"thesis": 0.8, "dual_path": 0.82, "resnet18": 0.79}, (0.7, 0.62, 0.75)
+    embeddings = {f"{name}_features": scores(value) for name, value in features.items()}
+    embeddings |= {f"{name}_head": scores(value) for name, value in zip(features, heads, strict=True)}
+    seen = {f"{name}_classifier_seen_balanced_accuracy": 0.9 + i / 100 for i, name in enumerate(features)}
+    found = chapter3_numbers.of_other_encoders({"metrics": {"embeddings": embeddings} | seen})
+    assert {name: round(value, 6) for name, value in found.items()} == {
+        "encoders_seen_range": 2.0,
+        "encoders_features_range": 3.0,
+        "encoders_least_loss": 4.0,
+        "encoders_most_loss": 20.0,
+    }
+
+
 def test_encoders_and_shares_of_the_images_are_those_of_the_record():
     names = (
         "pixels",
@@ -193,10 +229,13 @@ def test_encoders_and_shares_of_the_images_are_those_of_the_record():
     for name, value in seen.items():
         suffix = "" if name.startswith("data") else "_classifier"
         metrics[f"{name}{suffix}_seen_balanced_accuracy"] = value
-    made = {"metrics": metrics, "config": {"images_per_class": 400, "data_shares": [0.25]}}
+    made = {
+        "metrics": metrics,
+        "config": {"images_per_class": 400, "data_shares": [0.25], "width": 1.0, "stem_stride": 1},
+    }
     table = tables.rival_encoders(made)
     assert (
-        list(table.index) == ["the thesis's", "ResNet-18"]
+        list(table.index) == ["the thesis's", "ResNet-18", "pixels"]
         and table.loc["ResNet-18", "classifier, seen"] == "95.0"
     )
     classifier, features, _ = curves.data_shares(made).axes[0].lines

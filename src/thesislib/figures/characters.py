@@ -62,7 +62,8 @@ def gradient_grid(image: np.ndarray, gradient: np.ndarray) -> Figure:
     """Draw pairwise similarity gradients (Ignatiev 2019, figure 3.18): images [n, S, S], gradients [n, n, S, S].
 
     Row a shows image a; the column is the image it is compared with. Red pixels would raise the similarity
-    with more ink, blue ones lower it; each cell is scaled by its own largest gradient.
+    with more ink, blue ones lower it; each cell is scaled by its own largest gradient, and the
+    diagonal, where it is zero, is left empty.
     """
     n = len(image)
     figure, axes = style.figure(style.WIDTH, rows=n + 1, columns=n + 1)
@@ -75,6 +76,8 @@ def gradient_grid(image: np.ndarray, gradient: np.ndarray) -> Figure:
         for b in range(n):
             axis = axes[a + 1, b + 1]
             draw_plain(axis, 0.35 * image[a] / 255, cmap="Greys")
+            if a == b:  # an image is never made more like itself: what is there is rounding
+                continue
             signal = gradient[a, b] / (np.abs(gradient[a, b]).max() + 1e-12)
             strength = np.abs(signal) ** 0.7
             axis.imshow(signal, cmap="RdBu_r", vmin=-1, vmax=1, alpha=strength, interpolation="nearest")

@@ -1,6 +1,7 @@
 """Tables of chapter 3, from records: one run's systems side by side, and many class splits together."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -9,7 +10,9 @@ from torch import nn
 
 from thesislib.evaluation.intervals import of_the_mean
 from thesislib.figures.curves import NAMES
+from thesislib.networks.glyph_classifier import GlyphEncoder
 from thesislib.networks.layer_table import layer_table
+from thesislib.networks.rival_classifiers import dual_path_encoder, resnet18_encoder
 
 COLUMNS = {
     "unseen, S=1": "unseen_balanced_accuracy_s1_max_rule",
@@ -70,18 +73,27 @@ def over_splits(records: Sequence[Mapping[str, Any]], names: Sequence[str]) -> p
 
 
 def rival_encoders(record: Mapping[str, Any]) -> pd.DataFrame:
-    """Return one row an encoder trained by the thesis's recipe: classifier, features and head, in percent."""
+    """Return one row an encoder trained by the thesis's recipe: its size, then accuracies in percent."""
     titles = {"thesis": "the thesis's", "dual_path": "dual path", "resnet18": "ResNet-18"}
-    metrics, s10 = record["metrics"], COLUMNS["unseen, S=10"]
+    metrics, config, s10 = record["metrics"], record["config"], COLUMNS["unseen, S=10"]
+    encoders: dict[str, Callable[[], nn.Module]] = {
+        "thesis": partial(GlyphEncoder, width=config["width"], stem_stride=config["stem_stride"]),
+        "dual_path": dual_path_encoder,
+        "resnet18": resnet18_encoder,
+    }
     rows = {}
     for name, title in titles.items():
         if f"{name}_classifier_seen_balanced_accuracy" in metrics:
+            encoder = encoders[name]()
             rows[title] = {
+                "parameters": f"{sum(p.numel() for p in encoder.parameters()):,}",
+                "features": str(encoder.features),
                 "classifier, seen": f"{100 * metrics[f'{name}_classifier_seen_balanced_accuracy']:.1f}",
                 "features, unseen, S=10": _draws(metrics["embeddings"][f"{name}_features"][s10]),
                 "embedding, unseen, S=10": _draws(metrics["embeddings"][f"{name}_head"][s10]),
             }
-    return pd.DataFrame.from_dict(rows, orient="index")
+    rows["pixels"] = {"features, unseen, S=10": _draws(metrics["embeddings"]["pixels"][s10])}
+    return pd.DataFrame.from_dict(rows, orient="index").fillna("–")
 
 
 def few_shot(record: Mapping[str, Any]) -> pd.DataFrame:
