@@ -151,6 +151,26 @@ def test_two_trainings_of_one_label_are_refused():
         joint_tables.benchmark([made_up(), one, other])
 
 
+def test_trainings_on_as_many_hands_are_compared_with_each_other():
+    small = dict(train_hands=8000, epochs=6)
+    stored = [
+        made_up(20.0),
+        made_up(45.0, **small),
+        made_up(42.0, network="resnet34", optimizer="adamw", **small),
+    ]
+    equal = joint_tables.equal_trainings(stored)
+    assert equal == stored[1:] and joint_tables.equal_trainings(stored[:2]) == []
+    told = chapter2_numbers.of_equal_trainings(equal, stored[:1])
+    assert (
+        "Each has seen 8,000 hands 6 times. Lowest is ResNet-34, no pooling, adamw optimizer with 42.0 px"
+        in told
+    )
+    assert "the first row has 45.0 px, the mean pose 225.0 px" in told and "ends at 20.0 px" in told
+    assert "With one seed each" in told and chapter2_numbers.of_equal_trainings([], stored) == ""
+    twice = [*equal, made_up(41.0, network="resnet34", optimizer="adamw", seed=1, **small)]
+    assert "with 41.5 px" in chapter2_numbers.of_equal_trainings(twice, stored[:1])
+
+
 # Curves and points ------------------------------------------------------------------------------------
 
 

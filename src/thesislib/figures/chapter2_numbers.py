@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from pandas.io.formats.style import Styler
 
-from thesislib.figures.joint_tables import main_scores, reference, seeds_of
+from thesislib.figures.joint_tables import main_scores, named, reference, seeds_of
 from thesislib.figures.tables import plain
 from thesislib.published import comparison_table
 from thesislib.synthetic.hand import FINGERS, JOINTS
@@ -99,6 +99,32 @@ def of_stored_runs(stored: Records, speeds: Records) -> dict[str, Any]:
     }
     numbers |= {f"stored_{name}": finger for name, finger in best_and_worst_finger(group).items()}
     return numbers | speed_ups(speeds[-1])
+
+
+def of_equal_trainings(equal: Records, stored: Records) -> str:
+    """Return the paragraph on networks that were trained on the same hands, equally often; '' without any."""
+    if not equal:
+        return ""
+    ours, config = reference(equal), equal[0]["config"]
+    scores = {name: [main_scores(r) for r in group] for name, group in named(equal, ours).items()}
+    errors = {name: _mean(of, "epe_px_at_256") for name, of in scores.items()}
+    areas = {name: _mean(of, "auc_0_30_px_at_256") for name, of in scores.items()}
+    best, nearest = min(errors, key=errors.__getitem__), max(areas, key=areas.__getitem__)
+    seeds = max(len(seeds_of(record, equal)) for record in equal)
+    mean_pose = ours["metrics"]["unseen_signers_mean_pose"]["epe_px_at_256"]
+    larger = main_scores(reference(stored))["epe_px_at_256"]
+    return (
+        f"Each has seen {config['train_hands']:,} hands {config['epochs']} times. Lowest is {best} with "
+        f"{errors[best]:.1f} px; the first row has {next(iter(errors.values())):.1f} px, the mean pose "
+        f"{mean_pose:.1f} px. By the share of joints found within 30 px (AUC), which a few large errors cannot "
+        f"spoil, the highest is {nearest} with {areas[nearest]:.3f}. None has learned "
+        f"all it can: the larger training above ends at {larger:.1f} px. "
+        + (
+            "With one seed each, small differences tell nothing."
+            if seeds == 1
+            else f"Up to {seeds} seeds each."
+        )
+    )
 
 
 def speed_ups(speed: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Tables and curves of chapter 2, from records: networks side by side, decoders, real hands, speeds."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -51,9 +52,21 @@ def reference(records: Records) -> Mapping[str, Any]:
 
 
 def choices(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of a configuration that make its training another one, seeds and tests left out."""
+    """Return the fields of a configuration that make its training another one, seeds and tests left out.
+
+    A rival's usual loss is that of its kind of output, so it is no choice.
+    """
     left_out = NO_CHOICE if config["network"] == OURS else NO_CHOICE + OURS_ALONE
+    if config["network"] != OURS and config["loss"] == "default":
+        left_out += ("loss",)
     return {name: value for name, value in config.items() if name not in left_out}
+
+
+def equal_trainings(records: Records) -> list[Mapping[str, Any]]:
+    """Return the runs that were trained on as many hands, for as many epochs, as most others: to be compared."""
+    sizes = [(r["config"]["train_hands"], r["config"]["epochs"]) for r in records]
+    size, count = Counter(sizes).most_common(1)[0] if sizes else (None, 0)
+    return [r for r, of in zip(records, sizes, strict=True) if of == size] if count > 1 else []
 
 
 def label(record: Mapping[str, Any], against: Mapping[str, Any]) -> str:
