@@ -42,6 +42,7 @@ Records = Sequence[Mapping[str, Any]]
 def of_this_run(record: Mapping[str, Any]) -> dict[str, Any]:
     """Return the numbers of the page's own run, errors in pixels of 256."""
     config, metrics, scores = record["config"], record["metrics"], main_scores(record)
+    gain = metrics["unseen_signers_mean_pose"]["epe_px_at_256"] - scores["epe_px_at_256"]
     return {
         "train_hands": f"{config['train_hands']:,}",
         "train_signers": f"{config['train_signers']:,}",
@@ -57,7 +58,7 @@ def of_this_run(record: Mapping[str, Any]) -> dict[str, Any]:
         "error_hidden": scores["epe_px_at_256_occluded"],
         "error_mean_pose": metrics["unseen_signers_mean_pose"]["epe_px_at_256"],
         "augmentation": AUGMENTATIONS[config["augmentation"]],
-        "gain_on_mean_pose": metrics["unseen_signers_mean_pose"]["epe_px_at_256"] - scores["epe_px_at_256"],
+        "against_mean_pose": f"{abs(gain):.1f} pixels {'better' if gain > 0 else 'worse'} than the mean pose",
         "loss_used": LOSSES[config["loss"]],
         "schedule": SCHEDULES[config["schedule"]],
         "epochs": config["epochs"],
