@@ -13,8 +13,8 @@ import yaml
 from packaging.requirements import Requirement
 
 import thesislib
-from thesislib import book, cli, paths
-from thesislib.config import PROFILES
+from thesislib import book, cli, paths, results
+from thesislib.config import PROFILES, ExperimentConfig
 
 PROJECT = tomllib.loads((paths.ROOT / "pyproject.toml").read_text(encoding="utf8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
@@ -102,15 +102,35 @@ def test_snakemake_runs_every_notebook_and_then_builds_the_book():
     assert order[-1] == "build"
 
 
-def test_snakemake_names_each_run_of_the_records_once():
-    runs = re.findall(r"thesislib\.cli run (\w+) --profile full (.*)", dry_run("records"))
-    assert len(runs) == len(set(runs)) > 1
-    for experiment, parameters in runs:  # each can run: its experiment is there, and takes its parameters
+@pytest.fixture(scope="module")
+def planned() -> list[tuple[str, ExperimentConfig]]:
+    """Experiment and configuration of each run that `make records` orders."""
+    runs = []
+    for experiment, parameters in re.findall(
+        r"thesislib\.cli run (\w+) --profile full (.*)", dry_run("records")
+    ):
         words = shlex.split(parameters)
         pairs = [words[i + 1 : i + 3] for i, word in enumerate(words) if word == "-p"]
-        importlib.import_module(f"thesislib.chapters.{experiment}").Config.profile(
-            "full", **cli.values(pairs)
-        )
+        chapter = importlib.import_module(f"thesislib.chapters.{experiment}")
+        runs.append((experiment, chapter.Config.profile("full", **cli.values(pairs))))
+    return runs
+
+
+def test_snakemake_names_each_run_of_the_records_once(planned):
+    digests = [(experiment, config.digest()) for experiment, config in planned]
+    assert len(digests) == len(set(digests)) > 1
+
+
+def test_make_records_finds_every_stored_record_and_measures_none_again(planned):
+    digests = {(experiment, config.digest()) for experiment, config in planned}
+    stored = sorted(paths.RESULTS.glob("*/*.json"))
+    assert stored
+    for path in stored:
+        record = results.read_record(path)
+        chapter = importlib.import_module(record["module"])
+        config = chapter.Config(**record["config"])  # of today's code, which may have renamed a parameter
+        assert chapter.record_path(config) == path
+        assert (record["experiment"], config.digest()) in digests, f"no rule makes {path.name}"
 
 
 SLURM = paths.ROOT / "workflow" / "profiles" / "slurm"
