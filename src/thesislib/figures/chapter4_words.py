@@ -24,6 +24,7 @@ from thesislib.figures.signer_scores import (
     system_name,
     systems_under,
 )
+from thesislib.figures.style import listed
 
 CHOSEN = "chosen by inner folds"
 SHOTS = 5  # pictures a letter that sentences speak of, where they were measured
@@ -110,7 +111,7 @@ def of_asl7(records: Records, best: str) -> str:
         return reached(records, system, protocol)
 
     seeds = [scores([record], THESIS, "zero_shot").mean for record in records]
-    of_seeds = f" (its {len(seeds)} seeds {_listed([f'{mean:.1f}' for mean in seeds])})" if seeds[1:] else ""
+    of_seeds = f" (its {len(seeds)} seeds {listed([f'{mean:.1f}' for mean in seeds])})" if seeds[1:] else ""
     alone = one_by_one(records)
     single = scores(records, alone, "zero_shot").mean
     few = [goals[name] for name in ("verdict_k_shot_s5", "verdict_joined_s5") if name in goals]
@@ -155,7 +156,7 @@ def of_confusions(counts: Mapping[str, np.ndarray], letters: Sequence[str], pair
             f"{p.true.upper()} as {p.read_as.upper()} ({p.percent:.0f} %)"
             for p in top_pairs(matrix, letters, pairs)
         ]
-        said.append(f"{who} reads {_listed(worst)}")
+        said.append(f"{who} reads {listed(worst)}")
     return "Of a letter's pictures, " + "; ".join(said) + "."
 
 
@@ -326,11 +327,6 @@ def grown(curves: Mapping[str, Any], curve: str, system: str) -> str:
 
 def _with_seeds(found: Scores) -> str:
     return found.text if found.seeds == 1 else f"{found.text}, {found.seeds} seeds"
-
-
-def _listed(parts: Sequence[str]) -> str:
-    *first, last = parts
-    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _share(value: Mapping[str, float]) -> str:

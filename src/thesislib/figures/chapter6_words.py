@@ -4,7 +4,7 @@ Each function takes what is stored, which may be nothing; then it says which com
 frames and LSTMs is in `transfer_words`, of streams, masks and speed in `stream_words`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from thesislib.evaluation.intervals import of_the_mean
@@ -29,6 +29,7 @@ from thesislib.figures.chapter6_numbers import (
     within_one,
 )
 from thesislib.figures.signs import RUNGS, printed_rung
+from thesislib.figures.style import listed
 from thesislib.published import by_key
 
 BEGUN = {  # start of a run -> what it had learned before
@@ -56,12 +57,6 @@ def gain(difference: Interval) -> str:
     if difference["low"] == difference["high"] == 0:
         return "changes nothing"
     return gains({key: 100 * difference[key] for key in ("mean", "low", "high")} | {"n": difference["n"]})
-
-
-def listed(names: Sequence[object]) -> str:
-    """Return names as a sentence lists them: a, b and c."""
-    *others, last = map(str, names)
-    return f"{', '.join(others)} and {last}" if others else last
 
 
 def count(number: int, one: str, more: str) -> str:

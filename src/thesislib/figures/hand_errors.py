@@ -1,6 +1,6 @@
 """Figures of how well and how fast networks find the joints of hands; each carries a description in words."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import cycle
 
 import numpy as np
@@ -39,7 +39,7 @@ def pck_curves(
     axes.set(xlabel=xlabel, ylabel="joints found, %", ylim=(0, 101))
     axes.margins(x=0)
     axes.legend(loc="lower right", fontsize=9)
-    return described(figure, f"Share of joints found against the {xlabel}, for {_listed(curves)}.")
+    return described(figure, f"Share of joints found against the {xlabel}, for {style.listed(curves)}.")
 
 
 def error_by_joint(errors: Mapping[str, Sequence[float]], *, ylabel: str = "mean error, px at 256") -> Figure:
@@ -75,7 +75,7 @@ def error_by_joint(errors: Mapping[str, Sequence[float]], *, ylabel: str = "mean
         figure.legend(
             *axes.get_legend_handles_labels(), loc="outside lower center", ncols=min(4, len(errors))
         )
-    return described(figure, f"The {ylabel} of each of the 21 joints, for {_listed(errors)}.")
+    return described(figure, f"The {ylabel} of each of the 21 joints, for {style.listed(errors)}.")
 
 
 def error_against_latency(
@@ -99,7 +99,7 @@ def error_against_latency(
         axis.set_major_formatter("{x:g}")
     axes.minorticks_off()
     _label_points(figure, axes, points)
-    return described(figure, f"{ylabel} against {xlabel}, one point each for {_listed(points)}.")
+    return described(figure, f"{ylabel} against {xlabel}, one point each for {style.listed(points)}.")
 
 
 def training_curves(
@@ -134,7 +134,7 @@ def training_curves(
         handles = axes[0, 0].get_legend_handles_labels()
         figure.legend(*handles, loc="outside lower center", ncols=min(4, len(histories)))
     drawn = " and ".join(labels.get(key, key.replace("_", " ")) for key in keys)
-    return described(figure, f"{drawn} against epochs, for {_listed(histories)}.")
+    return described(figure, f"{drawn} against epochs, for {style.listed(histories)}.")
 
 
 def learning_curve(
@@ -163,7 +163,7 @@ def learning_curve(
     axes.minorticks_off()
     if len(errors) > 1:
         axes.legend()
-    return described(figure, f"{ylabel} against {xlabel}, for {_listed(errors)}.")
+    return described(figure, f"{ylabel} against {xlabel}, for {style.listed(errors)}.")
 
 
 def _label_points(figure: Figure, axes: Axes, points: Mapping[str, tuple[float, float]]) -> None:
@@ -214,8 +214,3 @@ def _label_box(mark: np.ndarray, offset: np.ndarray, width: float, height: float
     """Return the box of a text whose nearer edge is at an offset from its mark."""
     x, y = mark + offset + np.sign(offset) * np.array([width, height]) / 2
     return Bbox.from_extents(x - width / 2, y - height / 2, x + width / 2, y + height / 2)
-
-
-def _listed(names: Iterable[str]) -> str:
-    *first, last = names
-    return f"{', '.join(first)} and {last}" if first else last

@@ -14,8 +14,9 @@ from thesislib.figures.chapter6_numbers import (
     of_films,
     wilson,
 )
-from thesislib.figures.chapter6_words import clips_each, gain, listed, percent
+from thesislib.figures.chapter6_words import clips_each, gain, percent
 from thesislib.figures.signs import STARTS
+from thesislib.figures.style import listed
 from thesislib.published import by_key
 
 TRANSFERS = tuple(start for start in STARTS if start != "scratch")
