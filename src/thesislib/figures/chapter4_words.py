@@ -24,7 +24,7 @@ from thesislib.figures.signer_scores import (
     system_name,
     systems_under,
 )
-from thesislib.figures.style import listed
+from thesislib.figures.tables import listed
 
 CHOSEN = "chosen by inner folds"
 SHOTS = 5  # pictures a letter that sentences speak of, where they were measured

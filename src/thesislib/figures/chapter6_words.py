@@ -29,7 +29,7 @@ from thesislib.figures.chapter6_numbers import (
     within_one,
 )
 from thesislib.figures.signs import RUNGS, printed_rung
-from thesislib.figures.style import listed
+from thesislib.figures.tables import listed
 from thesislib.published import by_key
 
 BEGUN = {  # start of a run -> what it had learned before

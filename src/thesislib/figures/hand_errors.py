@@ -12,6 +12,7 @@ from matplotlib.transforms import Bbox
 
 from thesislib.figures import style
 from thesislib.figures.hands import FINGER_COLOURS, described
+from thesislib.figures.tables import listed
 from thesislib.synthetic.hand import FINGERS, JOINTS
 
 NAMES = {"loss": "training loss", "lr": "learning rate"}
@@ -39,7 +40,7 @@ def pck_curves(
     axes.set(xlabel=xlabel, ylabel="joints found, %", ylim=(0, 101))
     axes.margins(x=0)
     axes.legend(loc="lower right", fontsize=9)
-    return described(figure, f"Share of joints found against the {xlabel}, for {style.listed(curves)}.")
+    return described(figure, f"Share of joints found against the {xlabel}, for {listed(curves)}.")
 
 
 def error_by_joint(errors: Mapping[str, Sequence[float]], *, ylabel: str = "mean error, px at 256") -> Figure:
@@ -75,7 +76,7 @@ def error_by_joint(errors: Mapping[str, Sequence[float]], *, ylabel: str = "mean
         figure.legend(
             *axes.get_legend_handles_labels(), loc="outside lower center", ncols=min(4, len(errors))
         )
-    return described(figure, f"The {ylabel} of each of the 21 joints, for {style.listed(errors)}.")
+    return described(figure, f"The {ylabel} of each of the 21 joints, for {listed(errors)}.")
 
 
 def error_against_latency(
@@ -99,7 +100,7 @@ def error_against_latency(
         axis.set_major_formatter("{x:g}")
     axes.minorticks_off()
     _label_points(figure, axes, points)
-    return described(figure, f"{ylabel} against {xlabel}, one point each for {style.listed(points)}.")
+    return described(figure, f"{ylabel} against {xlabel}, one point each for {listed(points)}.")
 
 
 def training_curves(
@@ -134,7 +135,7 @@ def training_curves(
         handles = axes[0, 0].get_legend_handles_labels()
         figure.legend(*handles, loc="outside lower center", ncols=min(4, len(histories)))
     drawn = " and ".join(labels.get(key, key.replace("_", " ")) for key in keys)
-    return described(figure, f"{drawn} against epochs, for {style.listed(histories)}.")
+    return described(figure, f"{drawn} against epochs, for {listed(histories)}.")
 
 
 def learning_curve(
@@ -163,7 +164,7 @@ def learning_curve(
     axes.minorticks_off()
     if len(errors) > 1:
         axes.legend()
-    return described(figure, f"{ylabel} against {xlabel}, for {style.listed(errors)}.")
+    return described(figure, f"{ylabel} against {xlabel}, for {listed(errors)}.")
 
 
 def _label_points(figure: Figure, axes: Axes, points: Mapping[str, tuple[float, float]]) -> None:

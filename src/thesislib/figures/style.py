@@ -1,7 +1,5 @@
 """One look for every figure: size, type and a palette that colour-blind readers can tell apart."""
 
-from collections.abc import Iterable
-
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
@@ -12,12 +10,6 @@ BLUE, ORANGE, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 SKY, AMBER, BLACK, GREY = "#56B4E9", "#E69F00", "#222222", "#8A8A8A"
 CYCLE = (BLUE, ORANGE, GREEN, PURPLE, SKY, AMBER, BLACK, GREY)
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")  # colour is never the only cue
-
-
-def listed(names: Iterable[object]) -> str:
-    """Return names as a sentence lists them: a, b and c."""
-    *others, last = map(str, names)
-    return f"{', '.join(others)} and {last}" if others else last
 
 
 def use_style() -> None:

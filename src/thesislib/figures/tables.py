@@ -1,6 +1,6 @@
-"""Tables of chapter 3, from records: one run's systems side by side, and many class splits together."""
+"""Tables of chapter 3, from records, and how a page shows any table: plain, or as a list in a sentence."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -27,6 +27,12 @@ COLUMNS = {
 def layers(network: nn.Module, input_shape: tuple[int, ...]) -> Styler:
     """Return the layer and shape table of a network, thousands apart, for a page."""
     return plain(layer_table(network, input_shape, depth=3)).format(thousands=",")
+
+
+def listed(names: Iterable[object]) -> str:
+    """Return names as a sentence lists them: a, b and c."""
+    *others, last = map(str, names)
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def plain(frame: pd.DataFrame, *, words: bool = False) -> Styler:

@@ -16,7 +16,7 @@ from thesislib.figures.chapter6_numbers import (
 )
 from thesislib.figures.chapter6_words import clips_each, gain, percent
 from thesislib.figures.signs import STARTS
-from thesislib.figures.style import listed
+from thesislib.figures.tables import listed
 from thesislib.published import by_key
 
 TRANSFERS = tuple(start for start in STARTS if start != "scratch")
