@@ -146,8 +146,11 @@ def test_a_point_of_the_map_shows_its_character(browser, address, names):
     box = page.locator(".hovered-picture")
     box.wait_for(state="attached")
     assert not box.is_visible()
-    hover = "Plotly.Fx.hover(document.querySelector('.plotly-graph-div'), [{curveNumber: 0, pointNumber: 0}])"
-    page.evaluate(hover)
+    point = page.locator(".plotly-graph-div .scatterlayer .points path").nth(3)
+    point.scroll_into_view_if_needed()
+    place = point.bounding_box()
+    page.mouse.move(place["x"] - 30, place["y"])
+    page.mouse.move(place["x"] + place["width"] / 2, place["y"] + place["height"] / 2, steps=5)
     box.wait_for(state="visible")
     assert "data:image/png" in box.evaluate("box => getComputedStyle(box).backgroundImage")
     page.close()
