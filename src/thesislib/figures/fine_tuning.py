@@ -140,9 +140,8 @@ def told(sets: Mapping[str, Records], frozen: Mapping[str, float] | None = None)
                 f"The highest row of the tables that reads this network frozen, through the others' photographs, "
                 f"has {bar:.1f} %; end to end has {mean:.1f} %."
             )
-            if "as_it_is" in there and (untouched := scores(records, "as_it_is", "zero_shot").mean) > max(
-                bar, mean
-            ):
+            untouched = scores(records, "as_it_is", "zero_shot").mean if "as_it_is" in there else 0.0
+            if untouched > max(bar, mean):
                 said.append(
                     f"Both are below the {untouched:.1f} % of the network that has seen no photograph."
                 )

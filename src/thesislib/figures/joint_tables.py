@@ -1,6 +1,5 @@
 """Tables and curves of chapter 2, from records: networks side by side, decoders, real hands, speeds."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -63,10 +62,17 @@ def choices(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def equal_trainings(records: Records) -> list[Mapping[str, Any]]:
-    """Return the runs that were trained on as many hands, for as many epochs, as most others: to be compared."""
-    sizes = [(r["config"]["train_hands"], r["config"]["epochs"]) for r in records]
-    size, count = Counter(sizes).most_common(1)[0] if sizes else (None, 0)
-    return [r for r, of in zip(records, sizes, strict=True) if of == size] if count > 1 else []
+    """Return the runs of that number of hands and epochs which most networks have; none if it is one network."""
+    of_size: dict[tuple[int, int], list[Mapping[str, Any]]] = {}
+    for record in records:
+        size = record["config"]["train_hands"], record["config"]["epochs"]
+        of_size.setdefault(size, []).append(record)
+
+    def networks(runs: Records) -> int:
+        return len({run["config"]["network"] for run in runs})
+
+    most = max(of_size.values(), key=networks, default=[])
+    return most if networks(most) > 1 else []
 
 
 def label(record: Mapping[str, Any], against: Mapping[str, Any]) -> str:
@@ -226,12 +232,12 @@ def latencies(record: Mapping[str, Any]) -> pd.DataFrame:
 
 def timed_name(system: str) -> str:
     """Return what a page calls a system of `pose_speed`, such as "thesis_half_stem4_64"; its input has a column."""
-    network = system.rpartition("_")[0]
+    network, _, pixels = system.rpartition("_")
     of_ours = {"thesis_half": "half width", "thesis_half_stem4": "half width, stem of stride 4"}
     if network in of_ours:
-        return f"{NAMES[OURS]}, {of_ours[network]}, {system.rpartition('_')[2]} px"
+        return f"{NAMES[OURS]}, {of_ours[network]}, {pixels} px"
     if network in NAMES:
-        return f"{NAMES[network]}, {system.rpartition('_')[2]} px"
+        return f"{NAMES[network]}, {pixels} px"
     return system.replace("mediapipe_", "MediaPipe, ")
 
 
