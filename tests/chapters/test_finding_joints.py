@@ -13,7 +13,7 @@ from thesislib.chapters.hand_sets import HandSet
 from thesislib.config import ConfigError
 from thesislib.datasets.hand_images import HandImages
 from thesislib.datasets.sources import DataError
-from thesislib.figures import chapter2_numbers, hand_errors, hands, joint_tables
+from thesislib.figures import chapter2_numbers, hand_errors, hands, joint_runs, joint_tables
 from thesislib.losses.pose import BinsLoss, CoordinateLoss, HeatmapLoss, SpatialCrossEntropy, StagesLoss
 from thesislib.networks.joint_regression import RIVALS
 from thesislib.synthetic.scene import ALPHABETS
@@ -99,7 +99,7 @@ def test_weights_follow_from_the_seed():
 
 @pytest.mark.parametrize("name", RIVALS)
 def test_every_rival_has_a_name_in_the_tables(name):
-    assert name in joint_tables.NAMES
+    assert name in joint_runs.NAMES
 
 
 def test_nobody_signs_in_two_parts():
@@ -208,7 +208,7 @@ def test_tables_put_seeds_together_and_name_what_differs(small_run):
         return record | {"config": record["config"] | changes}
 
     changes = [{}, {"seed": 1}, {"width": 1.0}, {"train_hands": 1000}, {"epochs": 3}, {"network": "resnet34"}]
-    table = joint_tables.benchmark([varied(**change) for change in changes], record)
+    table = joint_tables.benchmark(joint_runs.named([varied(**change) for change in changes], record))
     small = "the thesis's network, width 0.25, stem stride 4"  # told against the thesis's own
     assert dict(table["n seeds"]) == {
         small: "2",
@@ -220,7 +220,7 @@ def test_tables_put_seeds_together_and_name_what_differs(small_run):
     }
     assert table.iloc[0]["error, px at 256"].endswith("± 0.0")
     rival = varied(network="resnet34", epochs=2)
-    table = joint_tables.benchmark([record, rival, varied(network="resnet34")], rival)
+    table = joint_tables.benchmark(joint_runs.named([record, rival, varied(network="resnet34")], rival))
     assert list(table.index[:-1]) == [
         "ResNet-34, no pooling",  # against a rival, its row comes first and its choices are the usual ones
         f"{small}, epochs 1",

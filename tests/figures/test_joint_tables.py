@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from thesislib.chapters import pose_speed
 from thesislib.chapters.finding_joints import Config
-from thesislib.figures import chapter2_numbers, hand_errors, joint_tables
+from thesislib.figures import chapter2_numbers, hand_errors, joint_runs, joint_tables
 from thesislib.networks.joint_regression import RIVALS
 
 
@@ -66,19 +66,19 @@ def test_the_reference_has_the_most_training_hands_then_the_fewest_changes_then_
     recipe = made_up(width=0.5, optimizer="adamw")
     whole, again = made_up(seed=3), made_up(seed=4)
     records = [rival, few, recipe, half, again, whole]
-    assert joint_tables.reference(records) is whole
-    assert joint_tables.reference([few, recipe, half]) is half
-    assert joint_tables.reference([rival, few]) is few
-    assert joint_tables.seeds_of(again, records) == [whole, again]
+    assert joint_runs.reference(records) is whole
+    assert joint_runs.reference([few, recipe, half]) is half
+    assert joint_runs.reference([rival, few]) is few
+    assert joint_runs.seeds_of(again, records) == [whole, again]
     with pytest.raises(ValueError, match="no run of the thesis's network is among these 1"):
-        joint_tables.reference([rival])
+        joint_runs.reference([rival])
 
 
 def test_real_hands_do_not_make_another_training_and_the_run_that_saw_more_of_them_counts():
     plain, tested = made_up(), made_up(real_sets=("asl7",), real={"asl7_given_box": 0.2})
     other_seed = made_up(seed=1)
     for records in ([plain, tested, other_seed], [other_seed, tested, plain]):
-        assert joint_tables.by_seed(records) == [[tested, other_seed]]
+        assert joint_runs.by_seed(records) == [[tested, other_seed]]
 
 
 # Labels -----------------------------------------------------------------------------------------------
@@ -121,26 +121,26 @@ def test_a_label_names_every_difference_and_nothing_else(network, chosen):
     usual = made_up()
     other = made_up(network=network, **{field: CHANGES[field][0] for field in chosen})
     if network != "thesis":  # it does not have these choices
-        chosen = chosen - set(joint_tables.OURS_ALONE)
-    first, *told = joint_tables.label(other, usual).split(", ")
-    rest = ", ".join([first, *told]).removeprefix(joint_tables.NAMES[network]).removeprefix(", ")
+        chosen = chosen - set(joint_runs.OURS_ALONE)
+    first, *told = joint_runs.label(other, usual).split(", ")
+    rest = ", ".join([first, *told]).removeprefix(joint_runs.NAMES[network]).removeprefix(", ")
     assert sorted(rest.split(", ")) == sorted(CHANGES[field][1] for field in chosen) or (
         not rest and not chosen
     )
-    back = joint_tables.label(usual, other)
-    assert back.startswith(joint_tables.NAMES["thesis"])
+    back = joint_runs.label(usual, other)
+    assert back.startswith(joint_runs.NAMES["thesis"])
     # what makes the network another one is told against the thesis's own, whoever is compared with whom
-    assert not set(back.split(", ")) & {CHANGES[field][1] for field in joint_tables.OURS_ALONE}
-    own = joint_tables.label(other, other).removeprefix(joint_tables.NAMES[network])
-    assert own.count(",") == len(chosen & set(joint_tables.OURS_ALONE))
+    assert not set(back.split(", ")) & {CHANGES[field][1] for field in joint_runs.OURS_ALONE}
+    own = joint_runs.label(other, other).removeprefix(joint_runs.NAMES[network])
+    assert own.count(",") == len(chosen & set(joint_runs.OURS_ALONE))
 
 
 def test_different_trainings_have_rows_of_their_own_rivals_included():
     changed = [{field: value} for field, (value, _) in CHANGES.items()]
     records = [made_up(**change) for change in ({}, *changed)]
-    rivals = [change for change in changed if not change.keys() & set(joint_tables.OURS_ALONE)]
+    rivals = [change for change in changed if not change.keys() & set(joint_runs.OURS_ALONE)]
     records += [made_up(network="vgg", **change) for change in ({}, *rivals)]
-    table = joint_tables.benchmark(records[::-1], records[0])
+    table = joint_tables.benchmark(joint_runs.named(records[::-1], records[0]))
     assert len(table) == len(records) + 1 and table.index.is_unique  # and the mean pose
     assert table.index[0] == "the thesis's network" and table["training, min"].iloc[0] == "3.0"
 
@@ -148,37 +148,115 @@ def test_different_trainings_have_rows_of_their_own_rivals_included():
 def test_two_trainings_of_one_label_are_refused():
     one, other = made_up(lr_max=0.003), made_up(lr_max=0.0030000001)
     with pytest.raises(ValueError, match=f"both called .*lr max 0.003.*{one['config_digest']} and"):
-        joint_tables.benchmark([made_up(), one, other])
+        joint_runs.named([made_up(), one, other], made_up())
 
 
-def test_trainings_on_as_many_hands_are_compared_with_each_other():
-    small = dict(train_hands=8000, epochs=6)
-    stored = [
-        made_up(20.0),
-        made_up(45.0, **small),
-        made_up(42.0, network="resnet34", optimizer="adamw", **small),
-    ]
-    equal = joint_tables.equal_trainings(stored)
-    assert equal == stored[1:] and joint_tables.equal_trainings(stored[:2]) == []
-    told = chapter2_numbers.of_equal_trainings(equal, stored[:1])
+# What stored runs are asked --------------------------------------------------------------------------------
+
+SMALL = dict(train_hands=8000, epochs=6)
+ADAMW = dict(optimizer="adamw", lr_max=0.001)
+
+
+def of_all_questions() -> dict[str, dict]:
+    return {
+        "large": made_up(20.0),
+        "usual": made_up(45.0, width=0.5, loss="cross_entropy", **SMALL),
+        "again": made_up(47.0, width=0.5, loss="cross_entropy", seed=1, **SMALL),
+        "closer to full": made_up(60.0, width=0.5, **SMALL),
+        "as rivals": made_up(50.0, width=0.5, loss="cross_entropy", **ADAMW, **SMALL),
+        "whole width": made_up(44.0, loss="cross_entropy", **SMALL),
+        "rival": made_up(42.0, network="resnet34", **ADAMW, **SMALL),
+        "second": made_up(43.0, network="cpm", **ADAMW, **SMALL),
+        "its own way": made_up(39.0, network="resnet34", optimizer="adam", batch_size=8, **SMALL),
+        "few hands": made_up(55.0, width=0.5, loss="cross_entropy", train_hands=1000, epochs=48),
+        "few hands, less seen": made_up(70.0, width=0.5, loss="cross_entropy", train_hands=1000, epochs=6),
+    }
+
+
+def test_stored_runs_are_sorted_by_what_they_are_asked():
+    of = of_all_questions()
+    runs = joint_runs.by_question(list(of.values()))
+    names = {
+        field: [name for name in of if of[name] in getattr(runs, field)] for field in ("large", "networks")
+    }
+    assert names["large"] == ["large", "few hands, less seen"]
+    assert names["networks"] == ["usual", "again", "as rivals", "rival", "second", "its own way"]
+    assert runs.changes == [of[n] for n in ("usual", "again", "closer to full", "as rivals", "whole width")]
+    assert runs.hands == [of["usual"], of["again"], of["few hands"]]
+    assert runs.rival is of["rival"]
     assert (
-        "Each has seen 8,000 hands 6 times. Lowest is ResNet-34, no pooling, adamw optimizer with 42.0 px"
-        in told
+        joint_runs.reference(runs.networks) is of["usual"]
+    )  # repeated, though another is closer to the profile full
+    assert joint_runs.reference(runs.large) is of["large"]
+
+
+def test_without_a_rival_all_stored_runs_are_asked_the_same():
+    records = [made_up(), made_up(**SMALL)]
+    assert joint_runs.by_question(records) == joint_runs.StoredRuns(records, [], [], [], None)
+
+
+def test_rivals_tell_only_what_other_rivals_do_not_do():
+    of = of_all_questions()
+    runs = joint_runs.by_question(list(of.values()))
+    systems = joint_runs.named(runs.networks, of["usual"], rival=runs.rival)
+    assert list(systems) == [
+        "the thesis's network, width 0.5",
+        "the thesis's network, width 0.5, adamw optimizer, lr max 0.001",
+        "ResNet-34, no pooling",
+        "convolutional pose machine",
+        "ResNet-34, no pooling, batch size 8, adam optimizer, lr max 0.1",
+    ]
+    assert systems["the thesis's network, width 0.5"] == [of["usual"], of["again"]]
+    told = chapter2_numbers.of_networks(systems, of["large"])
+    assert "Each has seen 8,000 hands 6 times." in told
+    assert "Lowest is ResNet-34, no pooling, batch size 8, adam optimizer, lr max 0.1 with 39.0 px" in told
+    assert "the first row has 46.0 px, the mean pose 225.0 px" in told and "ends at 20.0 px" in told
+    assert "1 of the 5 rows has more than one seed" in told
+    assert chapter2_numbers.of_networks({}, of["large"]) == ""
+    alone = {name: group[:1] for name, group in systems.items()}
+    assert "With one seed each" in chapter2_numbers.of_networks(alone, of["large"])
+
+
+def test_a_change_counts_where_luck_could_not_do_as_much():
+    of = of_all_questions()
+    runs = joint_runs.by_question(list(of.values()))
+    found = joint_tables.changes(runs.changes)
+    assert list(found) == ["width 1", "adamw optimizer, lr max 0.001", "default loss"]
+    # two seeds at 45 and 47: spread 1.414, t with one degree of freedom 12.706, times sqrt(1/2 + 1)
+    assert found["width 1"].luck == pytest.approx(12.706 * 2**0.5 * 1.5**0.5, rel=1e-4)
+    assert found["width 1"].difference == pytest.approx(-2.0)
+    assert {change.verdict for change in found.values()} == {"within luck"}
+    third = made_up(46.0, width=0.5, loss="cross_entropy", seed=2, **SMALL)
+    found = joint_tables.changes([*runs.changes, third])  # spread 1, t with two 4.303, times sqrt(1/3 + 1)
+    assert found["width 1"].luck == pytest.approx(4.303 * (4 / 3) ** 0.5, rel=1e-4)
+    assert [change.verdict for change in found.values()] == ["within luck", "within luck", "worse"]
+    told = chapter2_numbers.of_changes(found)
+    assert told == (
+        "Of 3 changes, 1 worse (default loss), 2 within luck (width 1 and adamw optimizer, lr max 0.001)."
     )
-    assert "the first row has 45.0 px, the mean pose 225.0 px" in told and "ends at 20.0 px" in told
-    assert "With one seed each" in told and chapter2_numbers.of_equal_trainings([], stored) == ""
-    twice = [*equal, made_up(41.0, network="resnet34", optimizer="adamw", seed=1, **small)]
-    assert "with 41.5 px" in chapter2_numbers.of_equal_trainings(twice, stored[:1])
+    table = joint_tables.changes_table(found)
+    assert list(table["difference"]) == ["-2.0", "+4.0", "+14.0"]
+    figure = hand_errors.changed_trainings(
+        {n: (c.error, c.luck) for n, c in found.items()}, [45.0, 47.0, 46.0]
+    )
+    assert [text.get_text() for text in figure.axes[0].get_yticklabels()][1:] == list(found)
+    assert (
+        joint_tables.changes([of["usual"], of["whole width"]]) == {} and chapter2_numbers.of_changes({}) == ""
+    )
 
 
 # Curves and points ------------------------------------------------------------------------------------
 
 
-def test_shares_found_are_means_over_seeds():
+def test_curves_are_means_over_seeds():
     records = [made_up(10.0), made_up(30.0, seed=1), made_up(40.0, width=0.5)]
-    curves = joint_tables.shares_found(records, records[0])
-    assert curves["the thesis's network"] == ([0, 30], pytest.approx([0, 0.2]))
-    assert list(curves) == ["the thesis's network", "the thesis's network, width 0.5"]
+    for error, record in zip((10.0, 30.0, 40.0), records, strict=True):
+        record["metrics"]["history"] = {"epoch": [0, 1], "share_within_2_px_at_128": [0.0, error / 100]}
+    systems = joint_runs.named(records, records[0])
+    assert list(systems) == ["the thesis's network", "the thesis's network, width 0.5"]
+    assert joint_tables.shares_found(systems)["the thesis's network"] == ([0, 30], pytest.approx([0, 0.2]))
+    rows = joint_tables.histories(systems)["the thesis's network"]
+    assert [row["share_within_2_px_at_128"] for row in rows] == pytest.approx([0, 20])
 
 
 def test_every_network_that_is_timed_is_found_under_the_configuration_it_has():
@@ -201,7 +279,7 @@ def test_points_join_those_that_were_trained_and_timed():
         made_up(30.0, width=0.25),  # neither
     ]
     speed = speeds(thesis_64=3.0, thesis_half_64=2.0, resnet50_heatmaps_256=100.0, mediapipe_full=8.0)
-    points = joint_tables.latency_and_error(records, speed, records[1])
+    points = joint_tables.latency_and_error(joint_runs.named(records, records[1]), speed)
     assert points == {
         "the thesis's network": (3.0, 12.0),
         "the thesis's network, width 0.5": (2.0, 20.0),
@@ -210,16 +288,16 @@ def test_points_join_those_that_were_trained_and_timed():
     assert len(hand_errors.error_against_latency(points).axes[0].lines) == 3
 
 
-def test_a_learning_curve_is_of_runs_that_differ_in_training_hands_alone():
-    records = [made_up(10.0), made_up(14.0, seed=1), made_up(20.0, train_hands=1000)]
-    records += [made_up(5.0, width=0.5), made_up(6.0, width=0.5, epochs=3, train_hands=1000)]  # no pair
-    records += [made_up(8.0, network="vgg"), made_up(9.0, network="vgg", train_hands=1000)]
-    curves = joint_tables.errors_by_train_hands(records, records[0])
-    assert curves == {
-        "the thesis's network": {1000: [20.0], 200_000: [10.0, 14.0]},
-        "VGG of figure 2.2": {1000: [9.0], 200_000: [8.0]},
-    }
-    assert hand_errors.learning_curve(curves).axes[0].lines
+def test_the_curve_over_hands_is_of_runs_that_saw_as_many_pictures():
+    runs = joint_runs.by_question(list(of_all_questions().values()))
+    curve = joint_tables.errors_by_train_hands(runs.hands)
+    assert curve == {1000: [55.0], 8000: [45.0, 47.0]}
+    assert hand_errors.learning_curve({"ours": curve}).axes[0].lines
+    assert chapter2_numbers.of_more_hands(runs.hands) == (
+        "All have seen 48,000 pictures. Where these are of 1,000 different hands the error is 55.0 px, "
+        "where they are of 8,000 it is 46.0 px."
+    )
+    assert joint_tables.errors_by_train_hands([]) == {} and chapter2_numbers.of_more_hands([]) == ""
 
 
 def test_real_hands_are_those_of_the_reference_over_all_its_seeds():

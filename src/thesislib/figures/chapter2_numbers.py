@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from pandas.io.formats.style import Styler
 
-from thesislib.figures.joint_tables import main_scores, named, reference, seeds_of
-from thesislib.figures.tables import plain
+from thesislib.figures.joint_runs import main_scores, reference, seeds_of
+from thesislib.figures.joint_tables import Change, Systems, errors_by_train_hands
+from thesislib.figures.tables import listed, plain
 from thesislib.published import comparison_table
 from thesislib.synthetic.hand import FINGERS, JOINTS
 from thesislib.transforms.hands import MEAN, STD
@@ -102,29 +103,62 @@ def of_stored_runs(stored: Records, speeds: Records) -> dict[str, Any]:
     return numbers | speed_ups(speeds[-1])
 
 
-def of_equal_trainings(equal: Records, stored: Records) -> str:
-    """Return the paragraph on networks that were trained on the same hands, equally often; '' without any."""
-    if not equal:
+def of_networks(systems: Systems, larger: Mapping[str, Any]) -> str:
+    """Return the paragraph on networks that were trained on the same hands, equally often; '' without any.
+
+    The first system is the thesis's network; ``larger`` is the record of its larger training.
+    """
+    if not systems:
         return ""
-    ours, config = reference(equal), equal[0]["config"]
-    scores = {name: [main_scores(r) for r in group] for name, group in named(equal, ours).items()}
+    ours = next(iter(systems.values()))[0]
+    config = ours["config"]
+    scores = {name: [main_scores(r) for r in group] for name, group in systems.items()}
     errors = {name: _mean(of, "epe_px_at_256") for name, of in scores.items()}
     areas = {name: _mean(of, "auc_0_30_px_at_256") for name, of in scores.items()}
     best, nearest = min(errors, key=errors.__getitem__), max(areas, key=areas.__getitem__)
-    seeds = max(len(seeds_of(record, equal)) for record in equal)
     mean_pose = ours["metrics"]["unseen_signers_mean_pose"]["epe_px_at_256"]
-    larger = main_scores(reference(stored))["epe_px_at_256"]
     return (
         f"Each has seen {config['train_hands']:,} hands {config['epochs']} times. Lowest is {best} with "
         f"{errors[best]:.1f} px; the first row has {next(iter(errors.values())):.1f} px, the mean pose "
         f"{mean_pose:.1f} px. By the share of joints found within 30 px (AUC), which a few large errors cannot "
         f"spoil, the highest is {nearest} with {areas[nearest]:.3f}. None has learned "
-        f"all it can: the larger training above ends at {larger:.1f} px. "
-        + (
-            "With one seed each, small differences tell nothing."
-            if seeds == 1
-            else f"Up to {seeds} seeds each."
-        )
+        f"all it can: the larger training above ends at {main_scores(larger)['epe_px_at_256']:.1f} px. "
+        + _seeds_told([len(group) for group in systems.values()])
+    )
+
+
+def of_changes(changes: Mapping[str, Change]) -> str:
+    """Return the paragraph on what single changes of the training do; '' without any."""
+    if not changes:
+        return ""
+    told = [
+        f"{len(names)} {verdict} ({listed(names)})"
+        for verdict in ("better", "worse", "within luck")
+        if (names := [name for name, change in changes.items() if change.verdict == verdict])
+    ]
+    return f"Of {len(changes)} changes, {', '.join(told)}."
+
+
+def of_more_hands(runs: Records) -> str:
+    """Return the paragraph on trainings that saw as many pictures of fewer or of more hands; '' without any."""
+    errors = {hands: float(np.mean(of_seeds)) for hands, of_seeds in errors_by_train_hands(runs).items()}
+    if not errors:
+        return ""
+    (fewest, worst), (most, best) = list(errors.items())[0], list(errors.items())[-1]
+    looks = runs[0]["config"]["train_hands"] * runs[0]["config"]["epochs"]
+    return (
+        f"All have seen {looks:,} pictures. Where these are of {fewest:,} different hands the error is "
+        f"{worst:.1f} px, where they are of {most:,} it is {best:.1f} px."
+    )
+
+
+def _seeds_told(seeds: Sequence[int]) -> str:
+    if max(seeds) == 1:
+        return "With one seed each, small differences tell nothing."
+    several = sum(n > 1 for n in seeds)
+    return (
+        f"{several} of the {len(seeds)} rows {'has' if several == 1 else 'have'} more than one seed, whose spread "
+        "says how much is luck."
     )
 
 

@@ -138,6 +138,33 @@ def training_curves(
     return described(figure, f"{drawn} against epochs, for {listed(histories)}.")
 
 
+def changed_trainings(
+    changes: Mapping[str, tuple[float, float]],
+    usual: Sequence[float],
+    *,
+    xlabel: str = "mean error, px at 256",
+) -> Figure:
+    """Draw what single changes do: name -> (error, luck), against the errors of the usual training, one a seed.
+
+    A bar about the usual mean shows how far luck alone takes a run of the change's number of seeds.
+    """
+    figure, axes = style.figure(0.9 + 0.28 * len(changes))
+    middle = np.mean(usual)
+    for row, (error, luck) in enumerate(changes.values()):
+        axes.plot([middle - luck, middle + luck], [row, row], color=style.GREY, linewidth=7, alpha=0.35)
+        beyond = abs(error - middle) > luck
+        colour = style.GREY if not beyond else style.BLUE if error < middle else style.ORANGE
+        axes.plot(
+            error, row, "o" if not beyond else "<" if error < middle else ">", color=colour, markersize=8
+        )
+    axes.axvline(middle, color=style.BLACK, linewidth=1)
+    axes.plot(usual, [-1] * len(usual), "|", color=style.BLACK, markersize=10)
+    axes.set_yticks(range(-1, len(changes)), ["as usual, each seed", *changes])
+    axes.grid(axis="y", visible=False)
+    axes.set(xlabel=xlabel, ylim=(len(changes) - 0.4, -1.6))
+    return described(figure, f"{xlabel} after one change of the training: {listed(changes)}.")
+
+
 def learning_curve(
     errors: Mapping[str, Mapping[int, Sequence[float]]],
     *,

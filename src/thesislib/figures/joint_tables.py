@@ -1,146 +1,36 @@
 """Tables and curves of chapter 2, from records: networks side by side, decoders, real hands, speeds."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from thesislib.chapters import pose_speed
 from thesislib.chapters.joint_choices import OURS, Config
-from thesislib.config import digest
+from thesislib.figures.joint_runs import (
+    NAMES,
+    OURS_ALONE,
+    Records,
+    by_seed,
+    departures,
+    main_scores,
+    reference,
+    seeds_of,
+)
 
-NAMES = {
-    "thesis": "the thesis's network",
-    "simcc": "its encoder, SimCC head",
-    "cpm": "convolutional pose machine",
-    "vgg": "VGG of figure 2.2",
-    "resnet50_heatmaps": "ResNet-50, heatmaps",
-    "resnet34": "ResNet-34, no pooling",
-    "resnet34_stock": "ResNet-34, stock",
-    "resnet34_leaky": "ResNet-34, leaky ReLU",
-    "resnet34_preactivation": "ResNet-34, pre-activation",
-    "resnet34_bottleneck": "ResNet-34, bottleneck",
-    "resnet68_deepercut": "68 layers, DeeperCut",
-    "inception_v3": "Inception-v3",
-    "inception_resnet_v2": "Inception-ResNet-v2",
-}
-NO_CHOICE = ("seed", "profile_name", "network", "real_sets")  # what does not make two trainings different
-OURS_ALONE = ("width", "decoder_width", "depth", "stem_stride", "literal")  # a rival has no such choice
-
-Records = Sequence[Mapping[str, Any]]
+Systems = Mapping[str, Records]  # a name and its seeds; see `joint_runs.named`
 
 
-def reference(records: Records) -> Mapping[str, Any]:
-    """Return the run that a page is about, and that tables compare all others with.
-
-    It is a run of the thesis's network: of those with the most training hands the one whose configuration departs
-    in the fewest fields from the profile full, and of its seeds the lowest. Raises ValueError where there is none.
-    """
-    ours = [record for record in records if record["config"]["network"] == OURS]
-    if not ours:
-        raise ValueError(f"no run of the thesis's network is among these {len(records)} records")
-    usual = choices(Config.profile("full").as_dict())
-
-    def rank(record: Mapping[str, Any]) -> tuple[int, int, int]:
-        chosen = choices(record["config"])
-        departures = sum(value != usual.get(name) for name, value in chosen.items())
-        return -chosen["train_hands"], departures, record["config"]["seed"]
-
-    return min(ours, key=rank)
-
-
-def choices(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of a configuration that make its training another one, seeds and tests left out.
-
-    A rival's usual loss is that of its kind of output, so it is no choice.
-    """
-    left_out = NO_CHOICE if config["network"] == OURS else NO_CHOICE + OURS_ALONE
-    if config["network"] != OURS and config["loss"] == "default":
-        left_out += ("loss",)
-    return {name: value for name, value in config.items() if name not in left_out}
-
-
-def equal_trainings(records: Records) -> list[Mapping[str, Any]]:
-    """Return the runs of that number of hands and epochs which most networks have; none if it is one network."""
-    of_size: dict[tuple[int, int], list[Mapping[str, Any]]] = {}
-    for record in records:
-        size = record["config"]["train_hands"], record["config"]["epochs"]
-        of_size.setdefault(size, []).append(record)
-
-    def networks(runs: Records) -> int:
-        return len({run["config"]["network"] for run in runs})
-
-    most = max(of_size.values(), key=networks, default=[])
-    return most if networks(most) > 1 else []
-
-
-def label(record: Mapping[str, Any], against: Mapping[str, Any]) -> str:
-    """Return a system's name and every choice in which its training differs from that of ``against``.
-
-    What makes the thesis's network another one (its width, its stem) is told against the thesis's own, so that a
-    narrower network is never called the thesis's alone.
-    """
-    full = Config.profile("full").as_dict()
-    usual = against["config"] | {name: full[name] for name in OURS_ALONE}
-    changed = [
-        _told(name, value)
-        for name, value in choices(record["config"]).items()
-        if name not in usual or value != usual[name]
-    ]
-    return ", ".join([NAMES[record["config"]["network"]], *changed])
-
-
-def by_seed(records: Records) -> list[Records]:
-    """Return records that differ in nothing but the seed together, in the order of their first.
-
-    Of two runs of one seed, which differ in the real hands they were tested on, the one with more of them stays.
-    """
-    groups: dict[str, dict[int, Mapping[str, Any]]] = {}
-    for record in records:
-        config = record["config"]
-        group = groups.setdefault(_training(config), {})
-        known = group.get(config["seed"])
-        if known is None or len(config["real_sets"]) > len(known["config"]["real_sets"]):
-            group[config["seed"]] = record
-    return [[group[seed] for seed in sorted(group)] for group in groups.values()]
-
-
-def seeds_of(record: Mapping[str, Any], records: Records) -> Records:
-    """Return those of the records that differ from one of them in nothing but the seed, by seed."""
-    training = _training(record["config"])
-    return by_seed([other for other in records if _training(other["config"]) == training])[0]
-
-
-def named(records: Records, against: Mapping[str, Any]) -> dict[str, Records]:
-    """Return records by `label`, seeds together and those of ``against`` first.
-
-    Raises ValueError where two different trainings have one label.
-    """
-    groups: dict[str, Records] = {}
-    main = _training(against["config"])
-    for group in sorted(by_seed(records), key=lambda group: _training(group[0]["config"]) != main):
-        name = label(group[0], against)
-        if name in groups:
-            digests = [of[0].get("config_digest", "unknown") for of in (groups[name], group)]
-            raise ValueError(f"two different trainings are both called {name!r}: {' and '.join(digests)}")
-        groups[name] = group
-    return groups
-
-
-def main_scores(record: Mapping[str, Any]) -> Mapping[str, float]:
-    """Return the scores on unseen signers by the record's main decoder."""
-    return record["metrics"][f"unseen_signers_{record['metrics']['decoder']}"]
-
-
-def benchmark(records: Records, against: Mapping[str, Any] | None = None) -> pd.DataFrame:
+def benchmark(systems: Systems) -> pd.DataFrame:
     """Return one row a system, seeds together: errors on hands of unseen signers, size, training.
 
-    Rows tell in what they differ from ``against``, the first record if not given; the mean pose is its own.
-    Raises ValueError where two different trainings would share a row.
+    The mean pose of the training hands has the last row; it is that of the first system.
     """
-    against, rows = against or records[0], {}
-    for name, group in named(records, against).items():
+    rows = {}
+    for name, group in systems.items():
         scores, metrics = [main_scores(record) for record in group], group[0]["metrics"]
         rows[name] = {
             "n seeds": str(len(group)),
@@ -153,7 +43,7 @@ def benchmark(records: Records, against: Mapping[str, Any] | None = None) -> pd.
             "multiply-adds": f"{metrics['multiply_adds'] / 1e6:.1f} M",
             "training, min": f"{np.mean([_training_minutes(record) for record in group]):.1f}",
         }
-    guess = against["metrics"]["unseen_signers_mean_pose"]
+    guess = next(iter(systems.values()))[0]["metrics"]["unseen_signers_mean_pose"]
     rows["mean pose of the training hands"] = {
         "n seeds": "–",
         "error, px at 256": f"{guess['epe_px_at_256']:.1f}",
@@ -241,28 +131,42 @@ def timed_name(system: str) -> str:
     return system.replace("mediapipe_", "MediaPipe, ")
 
 
-def shares_found(
-    records: Records, against: Mapping[str, Any]
-) -> dict[str, tuple[Sequence[float], Sequence[float]]]:
+def shares_found(systems: Systems) -> dict[str, tuple[Sequence[float], Sequence[float]]]:
     """Return the curves of `hand_errors.pck_curves`: label -> (thresholds, shares of joints), means over seeds."""
     curves = {}
-    for name, group in named(records, against).items():
+    for name, group in systems.items():
         found = [record["metrics"]["unseen_signers_pck"] for record in group]
         curves[name] = (found[0]["px_at_256"], np.mean([pck["share"] for pck in found], axis=0).tolist())
     return curves
 
 
-def latency_and_error(
-    records: Records, speed: Mapping[str, Any], against: Mapping[str, Any]
-) -> dict[str, tuple[float, float]]:
+def histories(systems: Systems) -> dict[str, list[dict[str, float]]]:
+    """Return the rows of `hand_errors.training_curves`: label -> one row an epoch, means over seeds.
+
+    The share of joints within 2 px of 128 is in percent, as a table shows it.
+    """
+    curves = {}
+    for name, group in systems.items():
+        found = [record["metrics"]["history"] for record in group]
+        rows = [
+            {key: float(np.mean([history[key][epoch] for history in found])) for key in found[0]}
+            for epoch in range(len(found[0]["epoch"]))
+        ]
+        curves[name] = [
+            row | {"share_within_2_px_at_128": 100 * row["share_within_2_px_at_128"]} for row in rows
+        ]
+    return curves
+
+
+def latency_and_error(systems: Systems, speed: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
     """Return the points of `hand_errors.error_against_latency`: label -> (ms, error in px at 256).
 
     Latency is the median of one picture on one CPU thread under ONNX Runtime in a record of `pose_speed`, error the
     mean over seeds. Systems that were trained but not timed, or timed but not trained, make no point.
     """
-    systems, points = speed["metrics"]["systems"], {}
-    for name, group in named(records, against).items():
-        timed = systems.get(timed_as(group[0]["config"]))
+    latencies, points = speed["metrics"]["systems"], {}
+    for name, group in systems.items():
+        timed = latencies.get(timed_as(group[0]["config"]))
         if timed is not None:
             points[name] = (timed["latency_ms_onnx"], float(np.mean(_errors(group))))
     return points
@@ -280,24 +184,63 @@ def timed_as(config: Mapping[str, Any]) -> str | None:
     return None
 
 
-def errors_by_train_hands(
-    records: Records, against: Mapping[str, Any]
-) -> dict[str, dict[int, Sequence[float]]]:
-    """Return the curves of `hand_errors.learning_curve`: label -> {training hands: error of each seed}.
+def errors_by_train_hands(records: Records) -> dict[int, list[float]]:
+    """Return {training hands: error of each seed in px at 256} of runs that differ in their hands and epochs."""
+    groups = {group[0]["config"]["train_hands"]: _errors(group) for group in by_seed(records)}
+    return dict(sorted(groups.items()))
 
-    Runs of one curve differ in nothing but the training hands; what has a single number of them makes no curve.
+
+@dataclass(frozen=True)
+class Change:
+    """What one change of the usual training does to the error, in px at 256, and how much luck alone could do."""
+
+    error: float
+    difference: float  # to the usual training; negative where the change helps
+    luck: float  # as far as a mean over as many more seeds of the usual training lies from its mean, 95 %
+    seeds: int
+
+    @property
+    def verdict(self) -> str:
+        """Better, worse, or nothing that luck could not do."""
+        if abs(self.difference) <= self.luck:
+            return "within luck"
+        return "better" if self.difference < 0 else "worse"
+
+
+def changes(records: Records) -> dict[str, Change]:
+    """Return what each change does, told in a few words, the most helpful first; {} of a single seed.
+
+    The usual training is `reference`. Its seeds tell what luck can do: Student's t for the difference of two means
+    of that many seeds each, with the spread of the usual ones.
     """
-    curves: dict[str, dict[int, Sequence[float]]] = {}
-    hands = against["config"]["train_hands"]
-    for group in named(records, against).values():
-        config = group[0]["config"]
-        name = label({"config": config | {"train_hands": hands}}, against)
-        curves.setdefault(name, {})[config["train_hands"]] = _errors(group)
-    return {name: dict(sorted(points.items())) for name, points in curves.items() if len(points) > 1}
+    usual = reference(records)
+    usual_errors = _errors(seeds_of(usual, records))
+    n = len(usual_errors)
+    if n < 2:
+        return {}
+    spread, middle = np.std(usual_errors, ddof=1), np.mean(usual_errors)
+    found = {}
+    for group in by_seed(records):
+        if told := departures(group[0], usual):
+            error = float(np.mean(_errors(group)))
+            luck = float(stats.t.ppf(0.975, n - 1) * spread * np.sqrt(1 / n + 1 / len(group)))
+            found[", ".join(told.values())] = Change(error, float(error - middle), luck, len(group))
+    return dict(sorted(found.items(), key=lambda item: item[1].error))
 
 
-def _training(config: Mapping[str, Any]) -> str:
-    return digest({"network": config["network"], **choices(config)})
+def changes_table(found: Mapping[str, Change]) -> pd.DataFrame:
+    """Return one row a change: its error, the difference to the usual training, and what luck alone can do."""
+    rows = {
+        name: {
+            "n seeds": str(change.seeds),
+            "error, px at 256": f"{change.error:.1f}",
+            "difference": f"{change.difference:+.1f}",
+            "luck, 95 %": f"± {change.luck:.1f}",
+            "so it is": change.verdict,
+        }
+        for name, change in found.items()
+    }
+    return pd.DataFrame.from_dict(rows, orient="index")
 
 
 def _training_minutes(record: Mapping[str, Any]) -> float:
@@ -307,16 +250,6 @@ def _training_minutes(record: Mapping[str, Any]) -> float:
 
 def _errors(group: Records) -> list[float]:
     return [main_scores(record)["epe_px_at_256"] for record in group]
-
-
-def _told(name: str, value: Any) -> str:
-    """Return a choice in a few words: `width 0.5`, `train hands 1,000`, `adamw optimizer`, `not literal`."""
-    words = name.replace("_", " ")
-    if value is None or isinstance(value, bool):
-        return words if value else f"{'no' if value is None else 'not'} {words}"
-    if isinstance(value, str):
-        return f"{value.replace('_', ' ')} {words}"
-    return f"{words} {value:,}" if isinstance(value, int) else f"{words} {value:g}"
 
 
 def _over_seeds(

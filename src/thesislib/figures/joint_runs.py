@@ -1,0 +1,221 @@
+"""Which stored training of chapter 2 answers which question, what it is called, and what belongs to it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from thesislib.chapters.joint_choices import OURS, Config
+from thesislib.config import digest
+
+NAMES = {
+    "thesis": "the thesis's network",
+    "simcc": "its encoder, SimCC head",
+    "cpm": "convolutional pose machine",
+    "vgg": "VGG of figure 2.2",
+    "resnet50_heatmaps": "ResNet-50, heatmaps",
+    "resnet34": "ResNet-34, no pooling",
+    "resnet34_stock": "ResNet-34, stock",
+    "resnet34_leaky": "ResNet-34, leaky ReLU",
+    "resnet34_preactivation": "ResNet-34, pre-activation",
+    "resnet34_bottleneck": "ResNet-34, bottleneck",
+    "resnet68_deepercut": "68 layers, DeeperCut",
+    "inception_v3": "Inception-v3",
+    "inception_resnet_v2": "Inception-ResNet-v2",
+}
+NO_CHOICE = ("seed", "profile_name", "network", "real_sets")  # what does not make two trainings different
+OURS_ALONE = ("width", "decoder_width", "depth", "stem_stride", "literal")  # a rival has no such choice
+
+Records = Sequence[Mapping[str, Any]]
+
+
+def reference(records: Records) -> Mapping[str, Any]:
+    """Return the run that a page is about, and that tables compare all others with.
+
+    It is a run of the thesis's network: of those with the most training hands one that was repeated with the most
+    seeds, then the one whose configuration departs in the fewest fields from the profile full, and of its seeds the
+    lowest. Raises ValueError where there is none.
+    """
+    ours = [record for record in records if record["config"]["network"] == OURS]
+    if not ours:
+        raise ValueError(f"no run of the thesis's network is among these {len(records)} records")
+    usual = choices(Config.profile("full").as_dict())
+    seeds = {_training(group[0]["config"]): len(group) for group in by_seed(ours)}
+
+    def rank(record: Mapping[str, Any]) -> tuple[int, int, int, int]:
+        chosen = choices(record["config"])
+        departures = sum(value != usual.get(name) for name, value in chosen.items())
+        repeated = seeds[_training(record["config"])]
+        return -chosen["train_hands"], -repeated, departures, record["config"]["seed"]
+
+    return min(ours, key=rank)
+
+
+def choices(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a configuration that make its training another one, seeds and tests left out.
+
+    A rival's usual loss is that of its kind of output, so it is no choice.
+    """
+    left_out = NO_CHOICE if config["network"] == OURS else NO_CHOICE + OURS_ALONE
+    if config["network"] != OURS and config["loss"] == "default":
+        left_out += ("loss",)
+    return {name: value for name, value in config.items() if name not in left_out}
+
+
+@dataclass(frozen=True)
+class StoredRuns:
+    """Stored runs by what a page asks them; those of the small training are empty where no rival has it."""
+
+    large: Records  # of the thesis's network, as large as was affordable
+    networks: Records  # rivals and the thesis's network, the same small training for all
+    changes: Records  # the thesis's network, small, with one thing changed in each
+    hands: Records  # the thesis's network, as many pictures seen, drawn of fewer or of more hands
+    rival: Mapping[str, Any] | None  # one that learns as most rivals do
+
+
+def by_question(records: Records) -> StoredRuns:
+    """Return stored runs sorted by their question; some answer more than one.
+
+    The small training is the number of hands and epochs which most networks have. How it usually goes is what
+    `reference` returns of its runs, which has a place in each of the three comparisons.
+    """
+    equal = _equal_trainings(records)
+    if not equal:
+        return StoredRuns(records, [], [], [], None)
+    usual = reference(equal)
+    looks = pictures_seen(usual)
+    numbers = ("train_hands", "epochs")
+    hands = [
+        record
+        for record in records
+        if set(departures(record, usual)) <= {*numbers} and pictures_seen(record) == looks
+    ]
+    rivals = [record for record in equal if record["config"]["network"] != OURS]
+    recipes = [how_it_learns(record) for record in rivals]
+    networks = [
+        record
+        for record in equal
+        if record in rivals
+        or not departures(record, usual)
+        or (how_it_learns(record) in recipes and set(departures(record, usual)).isdisjoint(OURS_ALONE))
+    ]
+    return StoredRuns(
+        large=[record for record in records if record not in equal and record not in hands],
+        networks=networks,
+        changes=[record for record in equal if record["config"]["network"] == OURS],
+        hands=hands if len(by_seed(hands)) > 1 else [],
+        rival=max(rivals, key=lambda record: recipes.count(how_it_learns(record))),
+    )
+
+
+def pictures_seen(record: Mapping[str, Any]) -> int:
+    """Return how many pictures, changed at random each time, a training has looked at in all its epochs."""
+    return record["config"]["train_hands"] * record["config"]["epochs"]
+
+
+def how_it_learns(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the choices of a training that have nothing to do with the network and the kind of its output."""
+    kept_out = (*OURS_ALONE, "loss", "radius", "last_radius")
+    return {name: value for name, value in choices(record["config"]).items() if name not in kept_out}
+
+
+def departures(record: Mapping[str, Any], usual: Mapping[str, Any]) -> dict[str, str]:
+    """Return each choice in which a training differs from the usual one, told in a few words; also "network"."""
+    fields = ("network", *choices(record["config"]))
+    return {
+        name: _told(name, value)
+        for name in fields
+        if (value := record["config"][name]) != usual["config"].get(name)
+    }
+
+
+def _equal_trainings(records: Records) -> list[Mapping[str, Any]]:
+    of_size: dict[tuple[int, int], list[Mapping[str, Any]]] = {}
+    for record in records:
+        size = record["config"]["train_hands"], record["config"]["epochs"]
+        of_size.setdefault(size, []).append(record)
+
+    def networks(runs: Records) -> int:
+        return len({run["config"]["network"] for run in runs})
+
+    most = max(of_size.values(), key=networks, default=[])
+    return most if networks(most) > 1 else []
+
+
+def label(
+    record: Mapping[str, Any], against: Mapping[str, Any], *, rival: Mapping[str, Any] | None = None
+) -> str:
+    """Return a system's name and every choice in which its training differs from that of ``against``.
+
+    What makes the thesis's network another one (its width, its stem) is told against the thesis's own, so that a
+    narrower network is never called the thesis's alone. Where a page says how rivals usually learn, ``rival`` is
+    one that does, and rivals tell what differs from it.
+    """
+    if rival is not None and record["config"]["network"] != OURS:
+        usual = rival["config"] | {"loss": "default"}
+    else:
+        full = Config.profile("full").as_dict()
+        usual = against["config"] | {name: full[name] for name in OURS_ALONE}
+    changed = [
+        _told(name, value)
+        for name, value in choices(record["config"]).items()
+        if name not in usual or value != usual[name]
+    ]
+    return ", ".join([NAMES[record["config"]["network"]], *changed])
+
+
+def by_seed(records: Records) -> list[Records]:
+    """Return records that differ in nothing but the seed together, in the order of their first.
+
+    Of two runs of one seed, which differ in the real hands they were tested on, the one with more of them stays.
+    """
+    groups: dict[str, dict[int, Mapping[str, Any]]] = {}
+    for record in records:
+        config = record["config"]
+        group = groups.setdefault(_training(config), {})
+        known = group.get(config["seed"])
+        if known is None or len(config["real_sets"]) > len(known["config"]["real_sets"]):
+            group[config["seed"]] = record
+    return [[group[seed] for seed in sorted(group)] for group in groups.values()]
+
+
+def seeds_of(record: Mapping[str, Any], records: Records) -> Records:
+    """Return those of the records that differ from one of them in nothing but the seed, by seed."""
+    training = _training(record["config"])
+    return by_seed([other for other in records if _training(other["config"]) == training])[0]
+
+
+def named(
+    records: Records, against: Mapping[str, Any], *, rival: Mapping[str, Any] | None = None
+) -> dict[str, Records]:
+    """Return records by `label`, seeds together and those of ``against`` first.
+
+    Raises ValueError where two different trainings have one label.
+    """
+    groups: dict[str, Records] = {}
+    main = _training(against["config"])
+    for group in sorted(by_seed(records), key=lambda group: _training(group[0]["config"]) != main):
+        name = label(group[0], against, rival=rival)
+        if name in groups:
+            digests = [of[0].get("config_digest", "unknown") for of in (groups[name], group)]
+            raise ValueError(f"two different trainings are both called {name!r}: {' and '.join(digests)}")
+        groups[name] = group
+    return groups
+
+
+def main_scores(record: Mapping[str, Any]) -> Mapping[str, float]:
+    """Return the scores on unseen signers by the record's main decoder."""
+    return record["metrics"][f"unseen_signers_{record['metrics']['decoder']}"]
+
+
+def _training(config: Mapping[str, Any]) -> str:
+    return digest({"network": config["network"], **choices(config)})
+
+
+def _told(name: str, value: Any) -> str:
+    """Return a choice in a few words: `width 0.5`, `train hands 1,000`, `adamw optimizer`, `not literal`."""
+    words = name.replace("_", " ")
+    if value is None or isinstance(value, bool):
+        return words if value else f"{'no' if value is None else 'not'} {words}"
+    if isinstance(value, str):
+        return f"{value.replace('_', ' ')} {words}"
+    return f"{words} {value:,}" if isinstance(value, int) else f"{words} {value:g}"
