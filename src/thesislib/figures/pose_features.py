@@ -1,0 +1,113 @@
+"""More or fewer features of the pose network, as letters are read from them: the record of `pose_features`."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from thesislib.evaluation.intervals import of_the_mean
+from thesislib.figures import style
+from thesislib.figures.chapter4_words import gains
+from thesislib.figures.hands import described
+from thesislib.figures.signer_scores import TOP1, protocol_name, system_name
+
+DASHES = {"zero_shot": "-", "same_signer": "--"}
+
+Record = Mapping[str, Any]
+
+
+def accuracies(record: Record, features: int, system: str, protocol: str) -> np.ndarray:
+    """Return accuracies in percent of a system on so many features: [seeds of the head, signers]."""
+    of_seeds = record["metrics"]["features"][str(features)]["systems"][system][protocol]
+    return 100 * np.array([of_seed[TOP1]["by_signer"] for of_seed in of_seeds])
+
+
+def sizes(record: Record) -> list[int]:
+    """Return the numbers of features that were compared, the smallest first."""
+    return sorted(map(int, record["metrics"]["features"]))
+
+
+def systems(record: Record) -> list[str]:
+    """Return the systems that read the features."""
+    return list(record["metrics"]["features"][str(sizes(record)[0])]["systems"])
+
+
+def figure(record: Record) -> Figure:
+    """Draw accuracy against the number of features, strangers and people known; dots are seeds of the head."""
+    made, axes = style.figure(3.3)
+    counts, names = sizes(record), systems(record)
+    for name, colour, marker in zip(names, style.CYCLE, style.MARKERS, strict=False):
+        for protocol, dash in DASHES.items():
+            of_seeds = [accuracies(record, n, name, protocol).mean(axis=1) for n in counts]
+            label = f"{system_name(name)}, {protocol_name(protocol)}"
+            axes.plot(counts, [v.mean() for v in of_seeds], dash, color=colour, marker=marker, label=label)
+            for count, values in zip(counts, of_seeds, strict=True):
+                if len(values) > 1:
+                    axes.plot([count] * len(values), values, ".", color=colour, alpha=0.5, markersize=5)
+    axes.axhline(100 * record["metrics"]["chance"], color=style.BLACK, linewidth=1, linestyle=":")
+    axes.set(xscale="log", xlabel="features of the pose network; dotted: guessing", ylabel="accuracy, %")
+    axes.set_ylim(0, None)
+    axes.set_xticks(counts, [str(count) for count in counts])
+    axes.minorticks_off()
+    made.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=9)
+    listed = ", ".join(system_name(name) for name in names)
+    return described(made, f"Accuracy in percent against the number of pose features, for {listed}.")
+
+
+def table(record: Record) -> pd.DataFrame:
+    """Return a column a number of features: error of the joints, then systems' accuracies by protocol, percent.
+
+    Accuracies are means over people and seeds of the head, with the standard deviation of the seeds' means.
+    """
+    rows = {}
+    for count in sizes(record):
+        found = record["metrics"]["features"][str(count)]
+        row = {
+            "parameters": f"{found['parameters']:,}",
+            "joints, px at 256": f"{found['unseen_signers_epe_px_at_256']:.1f}",
+        }
+        for name in systems(record):
+            for protocol in DASHES:
+                row[f"{system_name(name)}, {protocol_name(protocol)}"] = _over_seeds(
+                    accuracies(record, count, name, protocol).mean(axis=1)
+                )
+        rows[f"{count} features"] = row
+    rows["guessing"] = {
+        column: "–"
+        if column in ("parameters", "joints, px at 256")
+        else f"{100 * record['metrics']['chance']:.1f}"
+        for column in row
+    }
+    return pd.DataFrame.from_dict(rows, orient="index").T
+
+
+def told(record: Record, system: str = "thesis", usual: int = 128) -> str:
+    """Return the paragraph on what more features than usual do for strangers and for people known."""
+    counts = sizes(record)
+    if usual not in counts or counts[-1] == usual:
+        return ""
+    most = counts[-1]
+    parts = []
+    for protocol, who in (
+        ("zero_shot", "strangers"),
+        ("same_signer", "the second halves of known people's clips"),
+    ):
+        gain = of_the_mean(
+            (
+                accuracies(record, most, system, protocol).mean(axis=0)
+                - accuracies(record, usual, system, protocol).mean(axis=0)
+            ).tolist()
+        )
+        parts.append(f"on {who} it {gains(gain)}")
+    return (
+        f"With {most} features in place of {usual}, *{system_name(system)}*, paired by person and over "
+        f"{len(record['config']['head_seeds'])} seeds of the head: {' and '.join(parts)}. Overfitting "
+        "would raise the second and lower the first."
+    )
+
+
+def _over_seeds(values: np.ndarray) -> str:
+    spread = f" ± {values.std(ddof=1):.1f}" if len(values) > 1 else ""
+    return f"{values.mean():.1f}{spread}"
