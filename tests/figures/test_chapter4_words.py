@@ -5,6 +5,7 @@ import pytest
 
 from thesislib.figures import chapter4_words as words
 from thesislib.figures import signer_scores
+from thesislib.figures import signers as drawn
 
 
 def record(top1: dict[str, dict[str, list[float]]], dataset: str = "asl7", seed: int = 0) -> dict:
@@ -20,7 +21,7 @@ def record(top1: dict[str, dict[str, list[float]]], dataset: str = "asl7", seed:
         for name, of in top1.items()
     }
     return {
-        "config": {"dataset": dataset, "seed": seed},
+        "config": {"dataset": dataset, "seed": seed, "test": dataset, "train": ["massey"]},
         "split": {"name": f"massey to {dataset}"},
         "metrics": {
             "letters": ["a", "b"],
@@ -126,6 +127,17 @@ def test_what_is_read_from_set_to_set_names_the_highest_row_where_it_is_not_the_
     assert "the recipe loses 10.0 points" in told
     del measured["letters_pooled"]
     assert "highest" not in words.of_crossings([record(measured, "asl7")], "letters_together")
+
+
+def test_ways_to_one_set_stand_together_those_from_fewer_sets_first():
+    found = [record({"pixels": {"zero_shot": [0.2]}}, test) for test in ("lsa16", "asl7", "lsa16")]
+    found[0]["config"]["train"] = ["asl7", "massey"]
+    found[0]["split"]["name"] = "asl7 and massey to lsa16"
+    ways = words.by_way(found)
+    assert list(ways) == ["massey to asl7", "massey to lsa16", "asl7 and massey to lsa16"]
+    figure = drawn.crossings(ways, ("pixels", "hog"))
+    rows = [text.get_text().split("\n") for text in figure.axes[0].get_yticklabels()]
+    assert [way for way, _ in rows] == list(ways) and rows[0][1] == "(3 strangers)"
 
 
 def test_the_most_confused_pairs_are_named_with_their_shares():

@@ -272,17 +272,25 @@ def sets_side_by_side(
     return pd.DataFrame(columns)
 
 
+def by_way(records: Records) -> dict[str, list[Mapping[str, Any]]]:
+    """Return records of `across_sets` by the way they go, "asl7 to massey", with a record a seed.
+
+    Ways to one set stand together, and begin with those that learn from the fewest sets.
+    """
+    ways: dict[str, list[Mapping[str, Any]]] = {}
+    for record in sorted(records, key=lambda r: (r["config"]["test"], len(r["config"]["train"]))):
+        ways.setdefault(record["split"]["name"], []).append(record)
+    return ways
+
+
 def from_set_to_set(records: Records, names: Sequence[str] = ACROSS) -> pd.DataFrame:
     """Return one row a system, one column each way from sets to a set: mean and interval in percent, then counts.
 
     One stranger alone has an interval over that person's clips; the row of strangers tells.
     """
     measured = {s for record in records for s in systems_under([record], "zero_shot")}
-    ways: dict[str, list[Mapping[str, Any]]] = {}
-    for record in records:
-        ways.setdefault(record["split"]["name"], []).append(record)
     columns = {}
-    for way, seeds in ways.items():
+    for way, seeds in by_way(records).items():
         there, metrics = systems_under(seeds, "zero_shot"), seeds[0]["metrics"]
         columns[way] = {
             system_name(s): scores(seeds, s, "zero_shot").text if s in there else "–"
@@ -301,7 +309,7 @@ def from_set_to_set(records: Records, names: Sequence[str] = ACROSS) -> pd.DataF
 def of_crossings(records: Records, best: str) -> str:
     """Return the paragraph on what is read from set to set: the thesis's system, the recipe, the highest row."""
     said = []
-    for record in records:
+    for way, (record, *_) in by_way(records).items():
         found = {name: scores([record], name, "zero_shot") for name in systems_under([record], "zero_shot")}
         ours = {name: value for name, value in found.items() if not name.startswith("mediapipe")}
         highest = max(ours, key=lambda name: ours[name].mean)
@@ -312,10 +320,11 @@ def of_crossings(records: Records, best: str) -> str:
             else ""
         )
         said.append(
-            f"From {record['split']['name']}, the thesis's system reaches {found[THESIS].mean:.1f} % and the "
+            f"- From {way}, the thesis's system reaches {found[THESIS].mean:.1f} % and the "
             f"recipe {found[best].mean:.1f} %{rest}."
         )
-    return " ".join(said) + " What is best among the people of one set need not be so in another."
+    last = "What is best among the people of one set need not be so in another."
+    return "\n".join(said) + f"\n\n{last}"
 
 
 def grown(curves: Mapping[str, Any], curve: str, system: str) -> str:

@@ -25,6 +25,7 @@ from thesislib.figures.signer_scores import (
     protocols_of,
     scores,
     shots_of,
+    signers_of,
     system_name,
     systems_under,
 )
@@ -137,6 +138,51 @@ def curve(points: Mapping[str, Mapping[int, Mapping[str, float]]], *, xlabel: st
     return described(figure, f"Accuracy in percent against {xlabel}, for {_listed(points)}.")
 
 
+def crossings(ways: Mapping[str, Records], names: Sequence[str]) -> Figure:
+    """Draw accuracy on another set than was learned from: a row a way from sets to a set, a mark a system.
+
+    The short line of a row is guessing there: sets share fewer or more letters. Bars are intervals.
+    """
+    figure, axes = style.figure(1.2 + 0.42 * len(ways))
+    spread = np.linspace(0.26, -0.26, len(names)) if len(names) > 1 else [0.0]
+    for name, shift, colour, marker in zip(names, spread, style.CYCLE, style.MARKERS, strict=False):
+        found = {
+            row: scores(records, name, "zero_shot")
+            for row, records in enumerate(ways.values())
+            if name in systems_under(records, "zero_shot")
+        }
+        rows, mean = np.array(list(found)) - shift, np.array([value.mean for value in found.values()])
+        reach = np.array([(value.mean - value.low, value.high - value.mean) for value in found.values()]).T
+        axes.errorbar(
+            mean,
+            rows,
+            xerr=reach,
+            color=colour,
+            marker=marker,
+            linestyle="",
+            elinewidth=1.1,
+            label=system_name(name),
+        )
+    for row, records in enumerate(ways.values()):
+        axes.plot(
+            [guessing(records)] * 2, [row - 0.35, row + 0.35], color=style.BLACK, linewidth=1, linestyle=":"
+        )
+    axes.set_yticks(range(len(ways)), [f"{way}\n({_people(of)})" for way, of in ways.items()], fontsize=9)
+    axes.grid(axis="y", visible=False)
+    axes.set(xlabel="accuracy, %, zero-shot; dotted: guessing", xlim=(0, 100), ylim=(len(ways) - 0.5, -0.5))
+    _legend_below(figure, axes)
+    said = "; ".join(
+        f"{way}: "
+        + ", ".join(
+            f"{system_name(name)} {scores(records, name, 'zero_shot').mean:.1f}"
+            for name in names
+            if name in systems_under(records, "zero_shot")
+        )
+        for way, records in ways.items()
+    )
+    return described(figure, f"Accuracy in percent on another set than was learned from. {said}.")
+
+
 def flattery(records: Records, names: Sequence[str], kinds: Sequence[str] = FLATTERY) -> Figure:
     """Draw the same systems under several protocols, and at the right the last minus the first, by signer.
 
@@ -194,6 +240,11 @@ def features(records: Records, *, here: str, there: str) -> Figure:
     axes[0].set_ylabel("accuracy, %")
     _legend_below(figure, axes[0], columns=1)
     return described(figure, f"Accuracy against the number of features, here ({here}) and printed ({there}).")
+
+
+def _people(records: Records) -> str:
+    people = len(signers_of(records))
+    return "one stranger" if people == 1 else f"{people} strangers"
 
 
 def _row(axes: Axes, y: float, value: Scores, colour: str) -> None:
