@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import ttest_ind
 
 from thesislib.chapters import pose_speed
 from thesislib.chapters.finding_joints import Config
@@ -60,7 +61,7 @@ def speeds(**milliseconds: float) -> dict:
 # Which run a page is about ----------------------------------------------------------------------------
 
 
-def test_the_reference_has_the_most_training_hands_then_the_fewest_changes_then_the_lowest_seed():
+def test_the_reference_has_seen_the_most_pictures_then_the_fewest_changes_then_the_lowest_seed():
     rival = made_up(network="resnet34", train_hands=900_000)
     few, half = made_up(train_hands=1000), made_up(width=0.5)
     recipe = made_up(width=0.5, optimizer="adamw")
@@ -154,51 +155,62 @@ def test_two_trainings_of_one_label_are_refused():
 # What stored runs are asked --------------------------------------------------------------------------------
 
 SMALL = dict(train_hands=8000, epochs=6)
+OURS_SMALL = dict(width=0.5, loss="cross_entropy", **SMALL)
 ADAMW = dict(optimizer="adamw", lr_max=0.001)
 
 
 def of_all_questions() -> dict[str, dict]:
     return {
-        "large": made_up(20.0),
-        "usual": made_up(45.0, width=0.5, loss="cross_entropy", **SMALL),
-        "again": made_up(47.0, width=0.5, loss="cross_entropy", seed=1, **SMALL),
+        "large": made_up(20.0, width=0.5, loss="cross_entropy"),
+        "usual": made_up(45.0, **OURS_SMALL),
+        "again": made_up(47.0, seed=1, **OURS_SMALL),
         "closer to full": made_up(60.0, width=0.5, **SMALL),
-        "as rivals": made_up(50.0, width=0.5, loss="cross_entropy", **ADAMW, **SMALL),
+        "twice": made_up(60.0, width=0.5, seed=1, **SMALL),
+        "thrice": made_up(60.0, width=0.5, seed=2, **SMALL),
+        "as rivals": made_up(50.0, **ADAMW, **OURS_SMALL),
         "whole width": made_up(44.0, loss="cross_entropy", **SMALL),
+        "two changes": made_up(44.0, depth=1, **OURS_SMALL | {"loss": "l2"}),
         "rival": made_up(42.0, network="resnet34", **ADAMW, **SMALL),
         "second": made_up(43.0, network="cpm", **ADAMW, **SMALL),
         "its own way": made_up(39.0, network="resnet34", optimizer="adam", batch_size=8, **SMALL),
-        "few hands": made_up(55.0, width=0.5, loss="cross_entropy", train_hands=1000, epochs=48),
-        "few hands, less seen": made_up(70.0, width=0.5, loss="cross_entropy", train_hands=1000, epochs=6),
+        "few hands": made_up(55.0, **OURS_SMALL | {"train_hands": 1000, "epochs": 48}),
+        "few hands, less seen": made_up(70.0, **OURS_SMALL | {"train_hands": 1000}),
     }
 
 
 def test_stored_runs_are_sorted_by_what_they_are_asked():
     of = of_all_questions()
     runs = joint_runs.by_question(list(of.values()))
-    names = {
-        field: [name for name in of if of[name] in getattr(runs, field)] for field in ("large", "networks")
-    }
-    assert names["large"] == ["large", "few hands, less seen"]
-    assert names["networks"] == ["usual", "again", "as rivals", "rival", "second", "its own way"]
-    assert runs.changes == [of[n] for n in ("usual", "again", "closer to full", "as rivals", "whole width")]
+    assert runs.usual is of["usual"] and runs.rival is of["rival"]
+    assert runs.large == [of["large"]]
+    assert runs.networks == [of[n] for n in ("usual", "again", "as rivals", "rival", "second", "its own way")]
+    # a change stays one, however often it is repeated, and though it is closer to the profile full
+    changes = ("usual", "again", "closer to full", "twice", "thrice", "as rivals", "whole width")
+    assert runs.changes == [of[n] for n in changes]
     assert runs.hands == [of["usual"], of["again"], of["few hands"]]
-    assert runs.rival is of["rival"]
-    assert (
-        joint_runs.reference(runs.networks) is of["usual"]
-    )  # repeated, though another is closer to the profile full
-    assert joint_runs.reference(runs.large) is of["large"]
 
 
-def test_without_a_rival_all_stored_runs_are_asked_the_same():
+def test_only_the_rivals_own_way_to_learn_puts_ours_beside_them():
+    of = of_all_questions()
+    by_sgd = [record for record in of.values() if record["config"]["optimizer"] == "sgd"]
+    rival = made_up(
+        48.0, network="vgg", **SMALL
+    )  # learns as the usual training does, and so do all losses of ours
+    assert joint_runs.by_question([*by_sgd, rival]).networks == [of["usual"], of["again"], rival]
+
+
+def test_without_a_rival_of_its_size_there_is_no_small_training():
     records = [made_up(), made_up(**SMALL)]
-    assert joint_runs.by_question(records) == joint_runs.StoredRuns(records, [], [], [], None)
+    assert joint_runs.by_question(records) == joint_runs.StoredRuns(records, None, [], None, [], [])
+    strangers = [made_up(network=name, **SMALL) for name in ("resnet34", "cpm")]
+    for without_ours in ([*strangers], [made_up(), *strangers], []):
+        assert joint_runs.by_question(without_ours).large == without_ours
 
 
 def test_rivals_tell_only_what_other_rivals_do_not_do():
     of = of_all_questions()
     runs = joint_runs.by_question(list(of.values()))
-    systems = joint_runs.named(runs.networks, of["usual"], rival=runs.rival)
+    systems = joint_runs.named(runs.networks, runs.usual, rival=runs.rival)
     assert list(systems) == [
         "the thesis's network, width 0.5",
         "the thesis's network, width 0.5, adamw optimizer, lr max 0.001",
@@ -217,32 +229,42 @@ def test_rivals_tell_only_what_other_rivals_do_not_do():
     assert "With one seed each" in chapter2_numbers.of_networks(alone, of["large"])
 
 
+def test_luck_is_students_t_for_two_means():
+    # two seeds at 45 and 47: spread 1.414, t with one degree of freedom 12.706, times sqrt(1/2 + 1)
+    assert joint_tables.luck([45.0, 47.0]) == pytest.approx(12.706 * 2**0.5 * 1.5**0.5, rel=1e-4)
+    assert joint_tables.luck([45.0, 46.0, 47.0], [60.0]) == pytest.approx(4.303 * (4 / 3) ** 0.5, rel=1e-3)
+    # the spreads of both are pooled: the half-width of the interval of the classical test
+    usual, other = [45.0, 46.0, 47.0, 45.5], [60.0, 62.0]
+    interval = ttest_ind(usual, other).confidence_interval(0.95)
+    assert joint_tables.luck(usual, other) == pytest.approx((interval.high - interval.low) / 2)
+    with pytest.raises(ValueError, match="one seed of the usual training"):
+        joint_tables.luck([45.0], other)
+
+
 def test_a_change_counts_where_luck_could_not_do_as_much():
     of = of_all_questions()
-    runs = joint_runs.by_question(list(of.values()))
-    found = joint_tables.changes(runs.changes)
-    assert list(found) == ["width 1", "adamw optimizer, lr max 0.001", "default loss"]
-    # two seeds at 45 and 47: spread 1.414, t with one degree of freedom 12.706, times sqrt(1/2 + 1)
-    assert found["width 1"].luck == pytest.approx(12.706 * 2**0.5 * 1.5**0.5, rel=1e-4)
-    assert found["width 1"].difference == pytest.approx(-2.0)
-    assert {change.verdict for change in found.values()} == {"within luck"}
-    third = made_up(46.0, width=0.5, loss="cross_entropy", seed=2, **SMALL)
-    found = joint_tables.changes([*runs.changes, third])  # spread 1, t with two 4.303, times sqrt(1/3 + 1)
-    assert found["width 1"].luck == pytest.approx(4.303 * (4 / 3) ** 0.5, rel=1e-4)
+    runs = joint_runs.by_question([*of.values(), made_up(46.0, seed=2, **OURS_SMALL)])
+    found = joint_tables.changes(runs)
+    assert list(found) == ["width 1.0", "optimizer adamw and lr_max 0.001", "loss default"]
     assert [change.verdict for change in found.values()] == ["within luck", "within luck", "worse"]
-    told = chapter2_numbers.of_changes(found)
-    assert told == (
-        "Of 3 changes, 1 worse (default loss), 2 within luck (width 1 and adamw optimizer, lr max 0.001)."
+    assert [change.seeds for change in found.values()] == [1, 1, 3]
+    assert found["width 1.0"].difference == pytest.approx(-2.0) and found["loss default"].usual == 46.0
+    assert chapter2_numbers.of_changes(found) == (
+        "Of 3 changes, 1 is worse: `loss default`. "
+        "2 are within luck: `width 1.0`; `optimizer adamw and lr_max 0.001`."
     )
     table = joint_tables.changes_table(found)
     assert list(table["difference"]) == ["-2.0", "+4.0", "+14.0"]
-    figure = hand_errors.changed_trainings(
-        {n: (c.error, c.luck) for n, c in found.items()}, [45.0, 47.0, 46.0]
-    )
+    figure = hand_errors.changed_trainings(found, [45.0, 47.0, 46.0])
     assert [text.get_text() for text in figure.axes[0].get_yticklabels()][1:] == list(found)
-    assert (
-        joint_tables.changes([of["usual"], of["whole width"]]) == {} and chapter2_numbers.of_changes({}) == ""
-    )
+    assert [line.get_marker() for line in figure.axes[0].lines if line.get_marker() in "o<>"] == [
+        "o",
+        "o",
+        ">",
+    ]
+    one_seed = [record for name, record in of.items() if name != "again"]
+    assert joint_tables.changes(joint_runs.by_question(one_seed)) == {}
+    assert joint_tables.changes(joint_runs.by_question([])) == {} and chapter2_numbers.of_changes({}) == ""
 
 
 # Curves and points ------------------------------------------------------------------------------------
@@ -293,11 +315,12 @@ def test_the_curve_over_hands_is_of_runs_that_saw_as_many_pictures():
     curve = joint_tables.errors_by_train_hands(runs.hands)
     assert curve == {1000: [55.0], 8000: [45.0, 47.0]}
     assert hand_errors.learning_curve({"ours": curve}).axes[0].lines
-    assert chapter2_numbers.of_more_hands(runs.hands) == (
-        "All have seen 48,000 pictures. Where these are of 1,000 different hands the error is 55.0 px, "
-        "where they are of 8,000 it is 46.0 px."
+    assert chapter2_numbers.of_more_hands(runs) == (
+        "All have seen 48,000 pictures: 1,000 hands 55.0 px and 8,000 hands 46.0 px. "
+        "Luck alone moves a single run by ± 22.0 px."
     )
-    assert joint_tables.errors_by_train_hands([]) == {} and chapter2_numbers.of_more_hands([]) == ""
+    nothing = joint_runs.by_question([])
+    assert joint_tables.errors_by_train_hands([]) == {} and chapter2_numbers.of_more_hands(nothing) == ""
 
 
 def test_real_hands_are_those_of_the_reference_over_all_its_seeds():

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from pandas.io.formats.style import Styler
 
-from thesislib.figures.joint_runs import main_scores, reference, seeds_of
-from thesislib.figures.joint_tables import Change, Systems, errors_by_train_hands
+from thesislib.figures.joint_runs import StoredRuns, main_scores, pictures_seen, reference, seeds_of
+from thesislib.figures.joint_tables import Change, Systems, errors_by_train_hands, luck
 from thesislib.figures.tables import listed, plain
 from thesislib.published import comparison_table
 from thesislib.synthetic.hand import FINGERS, JOINTS
@@ -74,7 +74,7 @@ def of_this_run(record: Mapping[str, Any]) -> dict[str, Any]:
 def of_stored_runs(stored: Records, speeds: Records) -> dict[str, Any]:
     """Return the numbers of the stored run that the page is about, means over its seeds, and of the speeds.
 
-    That run is `joint_tables.reference`; ValueError where none is stored. Speed-ups are factors, above 1 where
+    That run is `joint_runs.reference`; ValueError where none is stored. Speed-ups are factors, above 1 where
     the thesis's network is the faster.
     """
     main = reference(stored)
@@ -121,8 +121,9 @@ def of_networks(systems: Systems, larger: Mapping[str, Any]) -> str:
         f"Each has seen {config['train_hands']:,} hands {config['epochs']} times. Lowest is {best} with "
         f"{errors[best]:.1f} px; the first row has {next(iter(errors.values())):.1f} px, the mean pose "
         f"{mean_pose:.1f} px. By the share of joints found within 30 px (AUC), which a few large errors cannot "
-        f"spoil, the highest is {nearest} with {areas[nearest]:.3f}. None has learned "
-        f"all it can: the larger training above ends at {main_scores(larger)['epe_px_at_256']:.1f} px. "
+        f"spoil, the highest is {nearest} with {areas[nearest]:.3f}. The thesis's "
+        f"network has not learned all it can: its larger training above ends at "
+        f"{main_scores(larger)['epe_px_at_256']:.1f} px. Rivals have none. "
         + _seeds_told([len(group) for group in systems.values()])
     )
 
@@ -132,24 +133,22 @@ def of_changes(changes: Mapping[str, Change]) -> str:
     if not changes:
         return ""
     told = [
-        f"{len(names)} {verdict} ({listed(names)})"
+        f"{len(names)} {'is' if len(names) == 1 else 'are'} {verdict}: {'; '.join(names)}"
         for verdict in ("better", "worse", "within luck")
-        if (names := [name for name, change in changes.items() if change.verdict == verdict])
+        if (names := [f"`{name}`" for name, change in changes.items() if change.verdict == verdict])
     ]
-    return f"Of {len(changes)} changes, {', '.join(told)}."
+    return f"Of {len(changes)} change{'s' * (len(changes) > 1)}, {'. '.join(told)}."
 
 
-def of_more_hands(runs: Records) -> str:
+def of_more_hands(runs: StoredRuns) -> str:
     """Return the paragraph on trainings that saw as many pictures of fewer or of more hands; '' without any."""
-    errors = {hands: float(np.mean(of_seeds)) for hands, of_seeds in errors_by_train_hands(runs).items()}
-    if not errors:
+    if not runs.hands:
         return ""
-    (fewest, worst), (most, best) = list(errors.items())[0], list(errors.items())[-1]
-    looks = runs[0]["config"]["train_hands"] * runs[0]["config"]["epochs"]
-    return (
-        f"All have seen {looks:,} pictures. Where these are of {fewest:,} different hands the error is "
-        f"{worst:.1f} px, where they are of {most:,} it is {best:.1f} px."
-    )
+    errors = errors_by_train_hands(runs.hands)
+    told = [f"{hands:,} hands {np.mean(of_seeds):.1f} px" for hands, of_seeds in errors.items()]
+    usual = errors[runs.usual["config"]["train_hands"]]
+    said = f"All have seen {pictures_seen(runs.usual):,} pictures: {listed(told)}."
+    return f"{said} Luck alone moves a single run by ± {luck(usual):.1f} px." if len(usual) > 1 else said
 
 
 def _seeds_told(seeds: Sequence[int]) -> str:

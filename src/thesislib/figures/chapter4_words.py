@@ -309,13 +309,13 @@ def from_set_to_set(records: Records, names: Sequence[str] = ACROSS) -> pd.DataF
 def of_crossings(records: Records, best: str) -> str:
     """Return the paragraph on what is read from set to set: the thesis's system, the recipe, the highest row."""
     said = []
-    for way, (record, *_) in by_way(records).items():
-        found = {name: scores([record], name, "zero_shot") for name in systems_under([record], "zero_shot")}
+    for way, seeds in by_way(records).items():
+        found = {name: scores(seeds, name, "zero_shot") for name in systems_under(seeds, "zero_shot")}
         ours = {name: value for name, value in found.items() if not name.startswith("mediapipe")}
         highest = max(ours, key=lambda name: ours[name].mean)
         rest = (
             f"; *{system_name(highest)}* is the highest with {ours[highest].mean:.1f} %, against which the recipe "
-            f"{against([record], best, highest)}"
+            f"{against(seeds, best, highest)}"
             if highest != best
             else ""
         )

@@ -12,11 +12,14 @@ from matplotlib.transforms import Bbox
 
 from thesislib.figures import style
 from thesislib.figures.hands import FINGER_COLOURS, described
+from thesislib.figures.joint_tables import Change
 from thesislib.figures.tables import listed
 from thesislib.synthetic.hand import FINGERS, JOINTS
 
 NAMES = {"loss": "training loss", "lr": "learning rate"}
 DASHES = ("-", "--", "-.", ":", (0, (6, 1, 1, 1, 1, 1)))  # five, so that eight colours repeat with another
+LEGEND_INSIDE = 2  # curves whose names have room beside them
+LEGEND_LETTERS = 110  # of names beside each other below a figure
 LABEL_PLACES = ((1, 0), (-1, 0), (0, 1), (0, -1)) + tuple(
     (x * a, y * b) for a, b in ((0.7, 0.7), (0.9, 0.4), (0.4, 0.9)) for x in (1, -1) for y in (1, -1)
 )
@@ -39,7 +42,10 @@ def pck_curves(
         axes.plot(thresholds, 100 * np.asarray(shares), color=colour, linestyle=dash, label=label)
     axes.set(xlabel=xlabel, ylabel="joints found, %", ylim=(0, 101))
     axes.margins(x=0)
-    axes.legend(loc="lower right", fontsize=9)
+    if len(curves) > LEGEND_INSIDE:
+        _legend_below(figure, axes)
+    else:
+        axes.legend(loc="lower right", fontsize=9)
     return described(figure, f"Share of joints found against the {xlabel}, for {listed(curves)}.")
 
 
@@ -73,9 +79,7 @@ def error_by_joint(errors: Mapping[str, Sequence[float]], *, ylabel: str = "mean
     axes.set(ylabel=ylabel, xlim=(place[0] - 0.9, place[-1] + 0.9))
     axes.set_ylim(0, 1.07 * max(np.max(values) for values in errors.values()))
     if len(errors) > 1:
-        figure.legend(
-            *axes.get_legend_handles_labels(), loc="outside lower center", ncols=min(4, len(errors))
-        )
+        _legend_below(figure, axes)
     return described(figure, f"The {ylabel} of each of the 21 joints, for {listed(errors)}.")
 
 
@@ -132,37 +136,32 @@ def training_curves(
     axes[-1, 0].set_xlabel("epoch")
     axes[-1, 0].xaxis.set_major_locator(MaxNLocator(integer=True))
     if len(histories) > 1:
-        handles = axes[0, 0].get_legend_handles_labels()
-        figure.legend(*handles, loc="outside lower center", ncols=min(4, len(histories)))
+        _legend_below(figure, axes[0, 0])
     drawn = " and ".join(labels.get(key, key.replace("_", " ")) for key in keys)
     return described(figure, f"{drawn} against epochs, for {listed(histories)}.")
 
 
 def changed_trainings(
-    changes: Mapping[str, tuple[float, float]],
-    usual: Sequence[float],
-    *,
-    xlabel: str = "mean error, px at 256",
+    changes: Mapping[str, Change], usual: Sequence[float], *, xlabel: str = "mean error, px at 256"
 ) -> Figure:
-    """Draw what single changes do: name -> (error, luck), against the errors of the usual training, one a seed.
+    """Draw what single changes do, above them the errors of the usual training, one tick a seed.
 
-    A bar about the usual mean shows how far luck alone takes a run of the change's number of seeds.
+    A bar about the usual mean shows how far luck alone takes a mean of the change's number of seeds.
     """
     figure, axes = style.figure(0.9 + 0.28 * len(changes))
-    middle = np.mean(usual)
-    for row, (error, luck) in enumerate(changes.values()):
-        axes.plot([middle - luck, middle + luck], [row, row], color=style.GREY, linewidth=7, alpha=0.35)
-        beyond = abs(error - middle) > luck
-        colour = style.GREY if not beyond else style.BLUE if error < middle else style.ORANGE
-        axes.plot(
-            error, row, "o" if not beyond else "<" if error < middle else ">", color=colour, markersize=8
-        )
-    axes.axvline(middle, color=style.BLACK, linewidth=1)
+    looks = {"within luck": ("o", style.GREY), "better": ("<", style.BLUE), "worse": (">", style.ORANGE)}
+    for row, change in enumerate(changes.values()):
+        ends = [change.usual - change.luck, change.usual + change.luck]
+        axes.plot(ends, [row, row], color=style.GREY, linewidth=7, alpha=0.35, solid_capstyle="butt")
+        marker, colour = looks[change.verdict]
+        axes.plot(change.error, row, marker, color=colour, markersize=8)
+    axes.axvline(np.mean(usual), color=style.BLACK, linewidth=1)
     axes.plot(usual, [-1] * len(usual), "|", color=style.BLACK, markersize=10)
     axes.set_yticks(range(-1, len(changes)), ["as usual, each seed", *changes])
     axes.grid(axis="y", visible=False)
     axes.set(xlabel=xlabel, ylim=(len(changes) - 0.4, -1.6))
-    return described(figure, f"{xlabel} after one change of the training: {listed(changes)}.")
+    said = "; ".join(f"{name} {change.error:.1f}, {change.verdict}" for name, change in changes.items())
+    return described(figure, f"{xlabel} after one change of the training: {said}.")
 
 
 def learning_curve(
@@ -192,6 +191,13 @@ def learning_curve(
     if len(errors) > 1:
         axes.legend()
     return described(figure, f"{ylabel} against {xlabel}, for {listed(errors)}.")
+
+
+def _legend_below(figure: Figure, axes: Axes) -> None:
+    """Put the legend below a figure, in as many columns as the longest name leaves room for, four at most."""
+    handles, names = axes.get_legend_handles_labels()
+    columns = max(1, min(4, len(names), LEGEND_LETTERS // (max(map(len, names)) + 6)))
+    figure.legend(handles, names, loc="outside lower center", ncols=columns, fontsize=9)
 
 
 def _label_points(figure: Figure, axes: Axes, points: Mapping[str, tuple[float, float]]) -> None:

@@ -25,27 +25,29 @@ NAMES = {
 NO_CHOICE = ("seed", "profile_name", "network", "real_sets")  # what does not make two trainings different
 OURS_ALONE = ("width", "decoder_width", "depth", "stem_stride", "literal")  # a rival has no such choice
 
+SIZE = ("train_hands", "epochs")  # of a training
+OPTIMISER = ("optimizer", "lr_max", "lr_min", "weight_decay")
+ONE_CHOICE = (OPTIMISER, ("radius", "last_radius"))  # fields that are chosen together
+
 Records = Sequence[Mapping[str, Any]]
 
 
 def reference(records: Records) -> Mapping[str, Any]:
     """Return the run that a page is about, and that tables compare all others with.
 
-    It is a run of the thesis's network: of those with the most training hands one that was repeated with the most
-    seeds, then the one whose configuration departs in the fewest fields from the profile full, and of its seeds the
-    lowest. Raises ValueError where there is none.
+    It is a run of the thesis's network: of those that have seen the most pictures the one whose configuration
+    departs in the fewest fields from the profile full, and of its seeds the lowest. Raises ValueError where there
+    is none.
     """
     ours = [record for record in records if record["config"]["network"] == OURS]
     if not ours:
         raise ValueError(f"no run of the thesis's network is among these {len(records)} records")
     usual = choices(Config.profile("full").as_dict())
-    seeds = {_training(group[0]["config"]): len(group) for group in by_seed(ours)}
 
-    def rank(record: Mapping[str, Any]) -> tuple[int, int, int, int]:
+    def rank(record: Mapping[str, Any]) -> tuple[int, int, int]:
         chosen = choices(record["config"])
-        departures = sum(value != usual.get(name) for name, value in chosen.items())
-        repeated = seeds[_training(record["config"])]
-        return -chosen["train_hands"], -repeated, departures, record["config"]["seed"]
+        departing = sum(value != usual.get(name) for name, value in chosen.items())
+        return -pictures_seen(record), departing, record["config"]["seed"]
 
     return min(ours, key=rank)
 
@@ -63,47 +65,56 @@ def choices(config: Mapping[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class StoredRuns:
-    """Stored runs by what a page asks them; those of the small training are empty where no rival has it."""
+    """Stored runs by what a page asks them; what answers nothing is in none.
 
-    large: Records  # of the thesis's network, as large as was affordable
-    networks: Records  # rivals and the thesis's network, the same small training for all
-    changes: Records  # the thesis's network, small, with one thing changed in each
-    hands: Records  # the thesis's network, as many pictures seen, drawn of fewer or of more hands
+    All but ``large`` are of one size, the small training, and empty where no rival has it.
+    """
+
+    large: Records  # those that have seen more pictures than the small training
+    usual: Mapping[str, Any] | None  # the thesis's network, trained small, as the large one is
+    networks: Records  # it and rivals; a row tells where a rival learns in another way than most
     rival: Mapping[str, Any] | None  # one that learns as most rivals do
+    changes: Records  # it, and runs that differ from it in one choice
+    hands: Records  # it, and runs that have seen as many pictures of fewer or of more hands
 
 
 def by_question(records: Records) -> StoredRuns:
     """Return stored runs sorted by their question; some answer more than one.
 
-    The small training is the number of hands and epochs which most networks have. How it usually goes is what
-    `reference` returns of its runs, which has a place in each of the three comparisons.
+    The small training is that number of hands and epochs which most networks have, and among them the thesis's,
+    trained as in `reference` but for these two numbers.
     """
-    equal = _equal_trainings(records)
-    if not equal:
-        return StoredRuns(records, [], [], [], None)
-    usual = reference(equal)
-    looks = pictures_seen(usual)
-    numbers = ("train_hands", "epochs")
+    usual = _small_training(records)
+    if usual is None:
+        return StoredRuns(records, None, [], None, [], [])
+    equal = [record for record in records if _size(record) == _size(usual)]
+    rivals = [record for record in equal if record["config"]["network"] != OURS]
+    recipes = [_how_it_learns(record) for record in rivals]
+    rival = max(rivals, key=lambda record: recipes.count(_how_it_learns(record)))
+    changes = [
+        record
+        for record in equal
+        if record["config"]["network"] == OURS and _is_one_choice(departures(record, usual))
+    ]
+    as_rivals = [
+        record
+        for record in changes
+        if (changed := set(departures(record, usual)))
+        and changed <= set(OPTIMISER)
+        and _how_it_learns(record) == _how_it_learns(rival)
+    ]
     hands = [
         record
         for record in records
-        if set(departures(record, usual)) <= {*numbers} and pictures_seen(record) == looks
-    ]
-    rivals = [record for record in equal if record["config"]["network"] != OURS]
-    recipes = [how_it_learns(record) for record in rivals]
-    networks = [
-        record
-        for record in equal
-        if record in rivals
-        or not departures(record, usual)
-        or (how_it_learns(record) in recipes and set(departures(record, usual)).isdisjoint(OURS_ALONE))
+        if set(departures(record, usual)) <= set(SIZE) and pictures_seen(record) == pictures_seen(usual)
     ]
     return StoredRuns(
-        large=[record for record in records if record not in equal and record not in hands],
-        networks=networks,
-        changes=[record for record in equal if record["config"]["network"] == OURS],
+        large=[record for record in records if pictures_seen(record) > pictures_seen(usual)],
+        usual=usual,
+        networks=[*seeds_of(usual, equal), *as_rivals, *rivals],
+        rival=rival,
+        changes=changes,
         hands=hands if len(by_seed(hands)) > 1 else [],
-        rival=max(rivals, key=lambda record: recipes.count(how_it_learns(record))),
     )
 
 
@@ -112,33 +123,41 @@ def pictures_seen(record: Mapping[str, Any]) -> int:
     return record["config"]["train_hands"] * record["config"]["epochs"]
 
 
-def how_it_learns(record: Mapping[str, Any]) -> dict[str, Any]:
+def departures(record: Mapping[str, Any], usual: Mapping[str, Any]) -> dict[str, Any]:
+    """Return each choice, "network" among them, in which a training differs from the usual one, and its value."""
+    fields = ("network", *choices(record["config"]))
+    return {name: value for name in fields if (value := record["config"][name]) != usual["config"].get(name)}
+
+
+def _small_training(records: Records) -> Mapping[str, Any] | None:
+    networks: dict[tuple[int, ...], set[str]] = {}
+    for record in records:
+        networks.setdefault(_size(record), set()).add(record["config"]["network"])
+    if not any(record["config"]["network"] == OURS for record in records):
+        return None
+    large = reference(records)
+    usual = [
+        record
+        for record in records
+        if set(departures(record, large)) <= set(SIZE)
+        and pictures_seen(record) < pictures_seen(large)
+        and len(networks[_size(record)]) > 1
+    ]
+    return min(usual, key=lambda r: (-len(networks[_size(r)]), r["config"]["seed"]), default=None)
+
+
+def _size(record: Mapping[str, Any]) -> tuple[int, ...]:
+    return tuple(record["config"][name] for name in SIZE)
+
+
+def _is_one_choice(changed: Mapping[str, Any]) -> bool:
+    return len(changed) <= 1 or any(set(changed) <= set(together) for together in ONE_CHOICE)
+
+
+def _how_it_learns(record: Mapping[str, Any]) -> dict[str, Any]:
     """Return the choices of a training that have nothing to do with the network and the kind of its output."""
     kept_out = (*OURS_ALONE, "loss", "radius", "last_radius")
     return {name: value for name, value in choices(record["config"]).items() if name not in kept_out}
-
-
-def departures(record: Mapping[str, Any], usual: Mapping[str, Any]) -> dict[str, str]:
-    """Return each choice in which a training differs from the usual one, told in a few words; also "network"."""
-    fields = ("network", *choices(record["config"]))
-    return {
-        name: _told(name, value)
-        for name in fields
-        if (value := record["config"][name]) != usual["config"].get(name)
-    }
-
-
-def _equal_trainings(records: Records) -> list[Mapping[str, Any]]:
-    of_size: dict[tuple[int, int], list[Mapping[str, Any]]] = {}
-    for record in records:
-        size = record["config"]["train_hands"], record["config"]["epochs"]
-        of_size.setdefault(size, []).append(record)
-
-    def networks(runs: Records) -> int:
-        return len({run["config"]["network"] for run in runs})
-
-    most = max(of_size.values(), key=networks, default=[])
-    return most if networks(most) > 1 else []
 
 
 def label(

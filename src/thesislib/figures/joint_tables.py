@@ -14,6 +14,7 @@ from thesislib.figures.joint_runs import (
     NAMES,
     OURS_ALONE,
     Records,
+    StoredRuns,
     by_seed,
     departures,
     main_scores,
@@ -194,10 +195,15 @@ def errors_by_train_hands(records: Records) -> dict[int, list[float]]:
 class Change:
     """What one change of the usual training does to the error, in px at 256, and how much luck alone could do."""
 
-    error: float
-    difference: float  # to the usual training; negative where the change helps
-    luck: float  # as far as a mean over as many more seeds of the usual training lies from its mean, 95 %
+    error: float  # mean over its seeds
+    usual: float  # the same of the usual training
+    luck: float  # how far luck alone takes the one from the other, 95 %; see `luck`
     seeds: int
+
+    @property
+    def difference(self) -> float:
+        """Its error less the usual one: negative where the change helps."""
+        return self.error - self.usual
 
     @property
     def verdict(self) -> str:
@@ -207,24 +213,32 @@ class Change:
         return "better" if self.difference < 0 else "worse"
 
 
-def changes(records: Records) -> dict[str, Change]:
-    """Return what each change does, told in a few words, the most helpful first; {} of a single seed.
+def luck(usual: Sequence[float], other: Sequence[float] = (0.0,)) -> float:
+    """Return how far two means of errors lie apart by luck alone, 95 %, if what was changed does nothing.
 
-    The usual training is `reference`. Its seeds tell what luck can do: Student's t for the difference of two means
-    of that many seeds each, with the spread of the usual ones.
+    Student's t, with the spread of the seeds of both; a single seed adds nothing to it. Raises ValueError for
+    fewer than two seeds of the usual training.
     """
-    usual = reference(records)
-    usual_errors = _errors(seeds_of(usual, records))
-    n = len(usual_errors)
-    if n < 2:
+    if len(usual) < 2:
+        raise ValueError("one seed of the usual training has no spread to tell luck by")
+    degrees = len(usual) - 1 + len(other) - 1
+    squares = sum(len(errors) * np.var(errors) for errors in (usual, other))
+    reach = stats.t.ppf(0.975, degrees) * np.sqrt(squares / degrees)
+    return float(reach * np.sqrt(1 / len(usual) + 1 / len(other)))
+
+
+def changes(runs: StoredRuns) -> dict[str, Change]:
+    """Return what each change does, named by parameters, the most helpful first; {} of a single usual seed."""
+    if runs.usual is None or len(usual := _errors(seeds_of(runs.usual, runs.changes))) < 2:
         return {}
-    spread, middle = np.std(usual_errors, ddof=1), np.mean(usual_errors)
     found = {}
-    for group in by_seed(records):
-        if told := departures(group[0], usual):
-            error = float(np.mean(_errors(group)))
-            luck = float(stats.t.ppf(0.975, n - 1) * spread * np.sqrt(1 / n + 1 / len(group)))
-            found[", ".join(told.values())] = Change(error, float(error - middle), luck, len(group))
+    for group in by_seed(runs.changes):
+        if changed := departures(group[0], runs.usual):
+            name = " and ".join(f"{field} {value}" for field, value in changed.items())
+            errors = _errors(group)
+            found[name] = Change(
+                float(np.mean(errors)), float(np.mean(usual)), luck(usual, errors), len(errors)
+            )
     return dict(sorted(found.items(), key=lambda item: item[1].error))
 
 

@@ -91,11 +91,13 @@ def told(sets: Mapping[str, Records], system: str) -> str:
         found = {protocol: scores(records, system, protocol).mean for protocol in PROTOCOLS}
         lost = difference(records, system, system, LEFT, to=RIGHT)
         regained = difference(records, system, system, BOTH_LEFT, to=LEFT)
+        left = difference(records, system, system, BOTH_LEFT, to=BOTH_RIGHT)
         cost = difference(records, system, system, BOTH_RIGHT, to=RIGHT)
         parts.append(
             f"On `{name}`, *{system_name(system)}* reads {found[RIGHT]:.1f} % with right hands taught and asked. "
             f"Asked with the left, the same people are read at {found[LEFT]:.1f} %: it {gains(lost)}. Where each "
-            f"example is taught as its mirror image, too, it reads {found[BOTH_LEFT]:.1f} % of the left hands and "
-            f"{gains(regained)}; on right hands it {gains(cost)}."
+            f"example's mirror image is taught beside it, left hands are read at {found[BOTH_LEFT]:.1f} %: it "
+            f"{gains(regained)}. Against right hands, which are read at {found[BOTH_RIGHT]:.1f} % then, a left "
+            f"hand {gains(left)}; against right hands alone, teaching both {gains(cost)} on right ones."
         )
     return " ".join(parts)
