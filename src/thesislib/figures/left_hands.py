@@ -98,6 +98,6 @@ def told(sets: Mapping[str, Records], system: str) -> str:
             f"Asked with the left, the same people are read at {found[LEFT]:.1f} %: it {gains(lost)}. Where each "
             f"example's mirror image is taught beside it, left hands are read at {found[BOTH_LEFT]:.1f} %: it "
             f"{gains(regained)}. Against right hands, which are read at {found[BOTH_RIGHT]:.1f} % then, a left "
-            f"hand {gains(left)}; against right hands alone, teaching both {gains(cost)} on right ones."
+            f"hand {gains(left)}. On right hands, teaching both in place of right ones alone {gains(cost)}."
         )
     return " ".join(parts)
