@@ -1,9 +1,10 @@
-"""Pages on left hands and on more features of the pose network, from made-up records."""
+"""Pages of chapter 4: its stored runs by question; left hands and more pose features from made-up records."""
 
 import pytest
 
+from thesislib import results
 from thesislib.chapters.left_hands import PROTOCOLS
-from thesislib.figures import left_hands, pose_features
+from thesislib.figures import chapter4_runs, left_hands, pose_features
 
 
 def summary(*by_signer: float) -> dict:
@@ -115,3 +116,27 @@ def test_the_table_of_features_has_their_seeds_spread():
         pytest.approx([50, 60]),
     ]
     assert len(pose_features.figure(FEATURES).axes[0].lines) == 2 * (1 + 2) + 1
+
+
+def test_every_stored_run_of_the_page_has_a_question():
+    stored = chapter4_runs.stored()
+    of_sets = {
+        "across_signers": stored.sets,
+        "fine_tuning": stored.tuned,
+        "left_hands": stored.other_hand,
+    }
+    for experiment, sets in of_sets.items():
+        found = [record for records in sets.values() for record in records]
+        committed = results.committed_records(experiment)
+        assert sorted(r["config_digest"] for r in found) == sorted(r["config_digest"] for r in committed)
+    assert stored.asl7 == stored.sets["asl7"] and {r["config"]["dataset"] for r in stored.asl7} == {"asl7"}
+    assert stored.crossed == results.committed_records("across_sets")
+    assert all(0 < percent < 100 for percent in stored.frozen.values()) and set(stored.frozen) <= set(
+        stored.tuned
+    )
+
+
+def test_a_page_without_stored_runs_is_empty_and_no_error(monkeypatch):
+    monkeypatch.setattr(results, "committed_records", lambda experiment: [])
+    stored = chapter4_runs.stored()
+    assert stored.asl7 == [] and not any((stored.sets, stored.crossed, stored.tuned, stored.frozen))
