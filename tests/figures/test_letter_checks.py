@@ -93,6 +93,12 @@ def test_more_features_are_compared_person_by_person():
         "with 256, on strangers, it loses 10.0 points [10.0, 10.0]" in told
     )  # each person: 0.4 against 0.5, ...
     assert "known people's pictures, it gains 20.0 points" in told
+    assert told.endswith("As in the thesis, strangers lose by more features.")
+    fewer = of_features(
+        f128={"zero_shot": [(0.3, 0.4), (0.5, 0.6)], "same_signer": [(0.7, 0.7)]},
+        f256={"zero_shot": [(0.5, 0.6), (0.5, 0.6)], "same_signer": [(0.7, 0.7)]},
+    )
+    assert "does not show here" in pose_features.told(fewer)
     without = pose_features.told(FEATURES, usual=256)
     assert without.startswith("Against 256 features") and "with 128, on strangers, it gains 10.0" in without
     assert pose_features.told(FEATURES, usual=64) == ""

@@ -103,8 +103,21 @@ def told(record: Record, system: str = "thesis", usual: int = 128) -> str:
     return (
         f"Against {usual} features, *{system_name(system)}*, paired by person and over "
         f"{len(record['config']['head_seeds'])} seeds of the head: {'; '.join(parts)}. One pose network of "
-        "each size was trained, and how lucky it was is in the difference but not in its interval."
-    )
+        "each size was trained, and how lucky it was is in the difference but not in its interval. "
+        + _verdict(record, system, usual)
+    ).strip()
+
+
+def _verdict(record: Record, system: str, usual: int) -> str:
+    """Return whether most features cost strangers accuracy, as the thesis found; '' where most are the usual."""
+    if (most := sizes(record)[-1]) == usual:
+        return ""
+    gain = _gain(record, system, "zero_shot", most, usual)
+    if gain["low"] > 0:
+        return "What the thesis found does not show here: strangers gain by more features."
+    if gain["high"] < 0:
+        return "As in the thesis, strangers lose by more features."
+    return "Whether strangers lose by more features, as the thesis found, cannot be told from this."
 
 
 def _gain(record: Record, system: str, protocol: str, count: int, usual: int) -> dict[str, float]:
