@@ -148,7 +148,7 @@ def changed_trainings(
 
     A bar about the usual mean shows how far luck alone takes a mean of the change's number of seeds.
     """
-    figure, axes = style.figure(0.9 + 0.28 * len(changes))
+    figure, axes = style.figure(0.9 + 0.33 * len(changes))
     looks = {"within luck": ("o", style.GREY), "better": ("<", style.BLUE), "worse": (">", style.ORANGE)}
     for row, change in enumerate(changes.values()):
         ends = [change.usual - change.luck, change.usual + change.luck]
@@ -157,7 +157,8 @@ def changed_trainings(
         axes.plot(change.error, row, marker, color=colour, markersize=8)
     axes.axvline(np.mean(usual), color=style.BLACK, linewidth=1)
     axes.plot(usual, [-1] * len(usual), "|", color=style.BLACK, markersize=10)
-    axes.set_yticks(range(-1, len(changes)), ["as usual, each seed", *changes])
+    names = [name.replace(" and ", "\nand ", 1) for name in changes]  # a name of several fields has two lines
+    axes.set_yticks(range(-1, len(changes)), ["as usual, each seed", *names])
     axes.grid(axis="y", visible=False)
     axes.set(xlabel=xlabel, ylim=(len(changes) - 0.4, -1.6))
     said = "; ".join(f"{name} {change.error:.1f}, {change.verdict}" for name, change in changes.items())
@@ -194,9 +195,15 @@ def learning_curve(
 
 
 def _legend_below(figure: Figure, axes: Axes) -> None:
-    """Put the legend below a figure, in as many columns as the longest name leaves room for, four at most."""
+    """Put the legend below a figure, in as many columns as the longest name leaves room for, four at most.
+
+    The figure grows by it.
+    """
     handles, names = axes.get_legend_handles_labels()
     columns = max(1, min(4, len(names), LEGEND_LETTERS // (max(map(len, names)) + 6)))
+    figure.set_figheight(
+        figure.get_figheight() + 0.19 * -(-len(names) // columns)
+    )  # what is drawn keeps its size
     figure.legend(handles, names, loc="outside lower center", ncols=columns, fontsize=9)
 
 

@@ -9,7 +9,7 @@ from thesislib.config import digest
 
 NAMES = {
     "thesis": "the thesis's network",
-    "simcc": "its encoder, whole width, SimCC head",
+    "simcc": "SimCC head on the thesis's encoder, whole width",
     "cpm": "convolutional pose machine",
     "vgg": "VGG of figure 2.2",
     "resnet50_heatmaps": "ResNet-50, heatmaps",
