@@ -124,7 +124,11 @@ def test_what_is_read_from_set_to_set_names_the_highest_row_where_it_is_not_the_
     told = words.of_crossings([record(measured, "asl7")], "letters_together")
     assert "From massey to asl7, the thesis's system reaches 30.0 % and the recipe 50.0 %" in told
     assert f"*{signer_scores.system_name('letters_pooled')}* is the highest with 60.0 %" in told
-    assert "the recipe loses 10.0 points" in told
+    assert "the recipe loses 10.0 points" in told and "untaught" not in told
+    beside = words.of_crossings(
+        [record(measured, "asl7")], "letters_together", {"asl7": 66.1, "massey": 70.0}
+    )
+    assert "taught by no photograph, reads the same people at 66.1 %." in beside and "70.0" not in beside
     del measured["letters_pooled"]
     assert "highest" not in words.of_crossings([record(measured, "asl7")], "letters_together")
 

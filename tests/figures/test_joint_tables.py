@@ -1,5 +1,7 @@
 """Tables and numbers of chapter 2 from made-up records: who is compared with whom, and what a row is called."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -143,7 +145,9 @@ def test_different_trainings_have_rows_of_their_own_rivals_included():
     records += [made_up(network="vgg", **change) for change in ({}, *rivals)]
     table = joint_tables.benchmark(joint_runs.named(records[::-1], records[0]))
     assert len(table) == len(records) + 1 and table.index.is_unique  # and the mean pose
-    assert table.index[0] == "the thesis's network" and table["training, min"].iloc[0] == "3.0"
+    assert (
+        table.index[0] == "the thesis's network" and table["training, min (epochs × median)"].iloc[0] == "3.0"
+    )
 
 
 def test_two_trainings_of_one_label_are_refused():
@@ -224,6 +228,7 @@ def test_rivals_tell_only_what_other_rivals_do_not_do():
     assert "Lowest is ResNet-34, no pooling, batch size 8, adam optimizer, lr max 0.1 with 39.0 px" in told
     assert "the first row has 46.0 px, the mean pose 225.0 px" in told and "ends at 20.0 px" in told
     assert "1 of the 5 rows has more than one seed" in told
+    assert "Luck alone takes two such rows 22.0 px apart, so that is no difference." in told
     assert chapter2_numbers.of_networks({}, of["large"]) == ""
     alone = {name: group[:1] for name, group in systems.items()}
     assert "With one seed each" in chapter2_numbers.of_networks(alone, of["large"])
@@ -252,6 +257,10 @@ def test_a_change_counts_where_luck_could_not_do_as_much():
     assert chapter2_numbers.of_changes(found) == (
         "Of 3 changes, 1 is worse: `loss default`. "
         "2 are within luck: `width 1.0`; `optimizer adamw and lr_max 0.001`."
+    )
+    failed = {"loss l2": replace(found["loss default"], mean_pose=55.0)}
+    assert chapter2_numbers.of_changes(failed).endswith(
+        "`loss l2` ends no better than the mean pose, which is 55.0 px away."
     )
     table = joint_tables.changes_table(found)
     assert list(table["difference"]) == ["-2.0", "+4.0", "+14.0"]

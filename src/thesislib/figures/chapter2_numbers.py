@@ -89,6 +89,10 @@ def of_stored_runs(stored: Records, speeds: Records) -> dict[str, Any]:
         "stored_test_hands": f"{main['config']['test_hands']:,}",
         "stored_test_signers": main["config"]["test_signers"],
         "stored_augmentation": AUGMENTATIONS[main["config"]["augmentation"]],
+        "stored_loss": LOSSES[main["config"]["loss"]],
+        "stored_schedule": SCHEDULES[main["config"]["schedule"]],
+        "stored_batch_size": main["config"]["batch_size"],
+        "stored_epochs": main["config"]["epochs"],
         "stored_width": f"{main['config']['width']:.0%}",
         "stored_error": _mean(scores, "epe_px_at_256"),
         "stored_error_median": _mean(scores, "epe_median_px_at_256"),
@@ -116,12 +120,20 @@ def of_networks(systems: Systems, larger: Mapping[str, Any]) -> str:
     errors = {name: _mean(of, "epe_px_at_256") for name, of in scores.items()}
     areas = {name: _mean(of, "auc_0_30_px_at_256") for name, of in scores.items()}
     best, nearest = min(errors, key=errors.__getitem__), max(areas, key=areas.__getitem__)
+    first, lowest = (
+        [score["epe_px_at_256"] for score in scores[name]] for name in (next(iter(scores)), best)
+    )
+    apart = ""
+    if len(first) > 1 and lowest != first:
+        reach = luck(first, lowest)
+        verdict = "no difference" if np.mean(first) - np.mean(lowest) <= reach else "a difference"
+        apart = f" Luck alone takes two such rows {reach:.1f} px apart, so that is {verdict}."
     mean_pose = ours["metrics"]["unseen_signers_mean_pose"]["epe_px_at_256"]
     return (
         f"Each has seen {config['train_hands']:,} hands {config['epochs']} times. Lowest is {best} with "
         f"{errors[best]:.1f} px; the first row has {next(iter(errors.values())):.1f} px, the mean pose "
-        f"{mean_pose:.1f} px. By the share of joints found within 30 px (AUC), which a few large errors cannot "
-        f"spoil, the highest is {nearest} with {areas[nearest]:.3f}. The thesis's "
+        f"{mean_pose:.1f} px.{apart} By AUC, the mean share of joints found over all distances up to 30 px, "
+        f"which a few large errors cannot spoil, the highest is {nearest} with {areas[nearest]:.3f}. The thesis's "
         f"network has not learned all it can: its larger training above ends at "
         f"{main_scores(larger)['epe_px_at_256']:.1f} px. Rivals have none. "
         + _seeds_told([len(group) for group in systems.values()])
@@ -137,7 +149,13 @@ def of_changes(changes: Mapping[str, Change]) -> str:
         for verdict in ("better", "worse", "within luck")
         if (names := [f"`{name}`" for name, change in changes.items() if change.verdict == verdict])
     ]
-    return f"Of {len(changes)} change{'s' * (len(changes) > 1)}, {'. '.join(told)}."
+    said = f"Of {len(changes)} change{'s' * (len(changes) > 1)}, {'. '.join(told)}."
+    failed = [f"`{name}`" for name, change in changes.items() if change.error >= change.mean_pose]
+    if failed:
+        mean_pose = next(iter(changes.values())).mean_pose
+        verb = "ends" if len(failed) == 1 else "end"
+        said += f" {listed(failed)} {verb} no better than the mean pose, which is {mean_pose:.1f} px away."
+    return said
 
 
 def of_more_hands(runs: StoredRuns) -> str:

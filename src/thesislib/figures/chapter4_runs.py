@@ -7,7 +7,7 @@ from typing import Any
 from thesislib import results
 from thesislib.figures import fine_tuning
 from thesislib.figures.chapter4_words import by_set
-from thesislib.figures.signer_scores import Records
+from thesislib.figures.signer_scores import Records, scores
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,12 @@ class StoredRuns:
     frozen: Mapping[str, float]  # of what it read, the highest system on frozen features, percent
     other_hand: Mapping[str, Records]  # `left_hands` by data set
     more_features: Records  # of the pose network
+
+    @property
+    def untaught(self) -> dict[str, float]:
+        """The percent of strangers' letters, by set, that the letter network reads untaught by any photograph."""
+        whole = {name: records for name, records in self.tuned.items() if not records[0]["config"]["test"]}
+        return {name: scores(records, "as_it_is", "zero_shot").mean for name, records in whole.items()}
 
     @property
     def asl7(self) -> Sequence[Mapping[str, Any]]:

@@ -306,8 +306,11 @@ def from_set_to_set(records: Records, names: Sequence[str] = ACROSS) -> pd.DataF
     return pd.DataFrame(columns)
 
 
-def of_crossings(records: Records, best: str) -> str:
-    """Return the paragraph on what is read from set to set: the thesis's system, the recipe, the highest row."""
+def of_crossings(records: Records, best: str, untaught: Mapping[str, float] | None = None) -> str:
+    """Return the paragraph on what is read from set to set: the thesis's system, the recipe, the highest row.
+
+    ``untaught`` has the percent of the letter network as it is, taught by no photograph, of sets where it is known.
+    """
     said = []
     for way, seeds in by_way(records).items():
         found = {name: scores(seeds, name, "zero_shot") for name in systems_under(seeds, "zero_shot")}
@@ -319,9 +322,17 @@ def of_crossings(records: Records, best: str) -> str:
             if highest != best
             else ""
         )
+        asked = seeds[0]["config"]["test"]
+        beside = (
+            " The letter network as it is, taught by no photograph, reads the same people at "
+            f"{untaught[asked]:.1f} %."
+            if asked in (untaught or {})
+            else ""
+        )
+        alone = " (one stranger, so there is no interval)" if len(found[best].by_signer) == 1 else ""
         said.append(
             f"- From {way}, the thesis's system reaches {found[THESIS].mean:.1f} % and the "
-            f"recipe {found[best].mean:.1f} %{rest}."
+            f"recipe {found[best].mean:.1f} %{rest}{alone}.{beside}"
         )
     last = "What is best among the people of one set need not be so in another."
     return "\n".join(said) + f"\n\n{last}"

@@ -92,12 +92,14 @@ def told(sets: Mapping[str, Records], system: str) -> str:
         lost = difference(records, system, system, LEFT, to=RIGHT)
         regained = difference(records, system, system, BOTH_LEFT, to=LEFT)
         left = difference(records, system, system, BOTH_LEFT, to=BOTH_RIGHT)
+        untold = difference(records, system, system, BOTH_LEFT, to=RIGHT)
         cost = difference(records, system, system, BOTH_RIGHT, to=RIGHT)
         parts.append(
             f"On `{name}`, *{system_name(system)}* reads {found[RIGHT]:.1f} % with right hands taught and asked. "
             f"Asked with the left, the same people are read at {found[LEFT]:.1f} %: it {gains(lost)}. Where each "
             f"example's mirror image is taught beside it, left hands are read at {found[BOTH_LEFT]:.1f} %: it "
-            f"{gains(regained)}. Against right hands, which are read at {found[BOTH_RIGHT]:.1f} % then, a left "
-            f"hand {gains(left)}. On right hands, teaching both in place of right ones alone {gains(cost)}."
+            f"{gains(regained)}. Against being told and mirrored back, that {gains(untold)}. Against right hands, "
+            f"which are read at {found[BOTH_RIGHT]:.1f} % then, a left hand {gains(left)}. On right hands, "
+            f"teaching both in place of right ones alone {gains(cost)}."
         )
     return " ".join(parts)

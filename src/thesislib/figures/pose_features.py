@@ -80,12 +80,14 @@ def table(record: Record) -> pd.DataFrame:
                     accuracies(record, count, name, protocol).mean(axis=1)
                 )
         rows[f"{count} features"] = row
-    rows["guessing"] = {
-        column: "–"
-        if column in ("parameters", "joints, px at 256")
-        else f"{100 * record['metrics']['chance']:.1f}"
-        for column in row
+    facts = ("parameters", "joints, px at 256")
+    guess = f"{100 * record['metrics']['chance']:.1f}"
+    rows["guessing"] = {column: "–" if column in facts else guess for column in row}
+    rows["people"] = {
+        column: "–" if column in facts else str(len(record["metrics"]["signers"])) for column in row
     }
+    asked = {protocol_name(p): f"{record['metrics']['protocols'][p]['queries']:,}" for p in protocols(record)}
+    rows["pictures asked"] = {column: asked.get(column.rpartition(", ")[2], "–") for column in row}
     return pd.DataFrame.from_dict(rows, orient="index").T
 
 
@@ -104,7 +106,7 @@ def told(record: Record, system: str = "thesis", usual: int = 128) -> str:
         f"Against {usual} features, *{system_name(system)}*, paired by person and over "
         f"{len(record['config']['head_seeds'])} seeds of the head: {'; '.join(parts)}. One pose network of "
         "each size was trained, and how lucky it was is in the difference but not in its interval. "
-        + _verdict(record, system, usual)
+        + " ".join(filter(None, (_verdict(record, system, usual), _below_its_features(record, system))))
     ).strip()
 
 
@@ -114,10 +116,23 @@ def _verdict(record: Record, system: str, usual: int) -> str:
         return ""
     gain = _gain(record, system, "zero_shot", most, usual)
     if gain["low"] > 0:
-        return "What the thesis found does not show here: strangers gain by more features."
+        found = "What the thesis found does not show here: strangers are read better by more features"
+        return f"{found}. Other trainings of each size would have to say whether their number is the reason."
     if gain["high"] < 0:
         return "As in the thesis, strangers lose by more features."
     return "Whether strangers lose by more features, as the thesis found, cannot be told from this."
+
+
+def _below_its_features(record: Record, system: str, features: str = "pooled") -> str:
+    """Return that a system reads strangers worse than the features it is made of, if it does at every size."""
+    if features not in systems(record):
+        return ""
+    means = [
+        [accuracies(record, count, name, "zero_shot").mean() for name in (system, features)]
+        for count in sizes(record)
+    ]
+    made_of = f"*{system_name(features)}*, which it is made of"
+    return f"At every size it reads strangers worse than {made_of}." if all(a < b for a, b in means) else ""
 
 
 def _gain(record: Record, system: str, protocol: str, count: int, usual: int) -> dict[str, float]:
