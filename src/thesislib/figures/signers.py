@@ -143,7 +143,7 @@ def crossings(ways: Mapping[str, Records], names: Sequence[str]) -> Figure:
 
     The short line of a row is guessing there: sets share fewer or more letters. Bars are intervals.
     """
-    figure, axes = style.figure(1.2 + 0.42 * len(ways))
+    figure, axes = style.figure(1.2 + 0.55 * len(ways))
     spread = np.linspace(0.26, -0.26, len(names)) if len(names) > 1 else [0.0]
     for name, shift, colour, marker in zip(names, spread, style.CYCLE, style.MARKERS, strict=False):
         found = {
