@@ -37,10 +37,8 @@ class StoredRuns:
 
 def stored() -> StoredRuns:
     """Return the committed runs of the profile full."""
-    sets, crossed = (
-        by_set(results.committed_records("across_signers")),
-        results.committed_records("across_sets"),
-    )
+    sets = by_set(results.committed_records("across_signers"))
+    crossed = results.committed_records("across_sets")
     tuned = fine_tuning.by_name(results.committed_records("fine_tuning"))
     beside = sets | {record["split"]["name"]: [record] for record in crossed}
     return StoredRuns(

@@ -276,14 +276,6 @@ def by_iteration(records: Records) -> np.ndarray:
     return np.array([r["metrics"]["true_2d_px_at_224_by_iteration"] for r in records])
 
 
-def spread(numbers: Sequence[float], decimals: int) -> str:
-    """Return the mean of seeds, with their standard deviation where there are several; a dash for none."""
-    if not numbers:
-        return "–"
-    mean = f"{np.mean(numbers):,.{decimals}f}"
-    return mean if len(numbers) < 2 else f"{mean} ± {np.std(numbers, ddof=1):,.{decimals}f}"
-
-
 def printed(configuration: Configuration, metric: str) -> published.PublishedNumber | None:
     """Return what the thesis prints of a configuration: 'training_loss', 'validation_loss', 'speed', 'batch', ...
 

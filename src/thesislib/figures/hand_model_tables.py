@@ -21,10 +21,9 @@ from thesislib.figures.hand_model_scores import (
     printed_images_per_second,
     repair_name,
     score,
-    spread,
     values,
 )
-from thesislib.figures.tables import plain
+from thesislib.figures.tables import plain, spread
 from thesislib.published import by_key, comparison_table
 
 LOSSES = {"training_loss": "train_loss", "validation_loss": "validation_loss"}  # printed -> measured

@@ -21,6 +21,7 @@ from thesislib.figures.joint_runs import (
     reference,
     seeds_of,
 )
+from thesislib.figures.tables import spread
 
 Systems = Mapping[str, Records]  # a name and its seeds; see `joint_runs.named`
 
@@ -276,6 +277,4 @@ def _errors(group: Records) -> list[float]:
 def _over_seeds(
     scores: Sequence[Mapping[str, float]], key: str, *, digits: int = 1, scale: float = 1.0
 ) -> str:
-    values = scale * np.array([score[key] for score in scores])
-    spread = f" ± {values.std(ddof=1):.{digits}f}" if len(values) > 1 else ""
-    return f"{values.mean():.{digits}f}{spread}"
+    return spread([scale * score[key] for score in scores], digits)

@@ -12,6 +12,7 @@ from thesislib.figures import style
 from thesislib.figures.chapter4_words import gains
 from thesislib.figures.hands import described
 from thesislib.figures.signer_scores import TOP1, protocol_name, system_name
+from thesislib.figures.tables import spread
 
 DASHES = {"zero_shot": "-", "same_signer": "--"}
 
@@ -76,8 +77,8 @@ def table(record: Record) -> pd.DataFrame:
         }
         for name in systems(record):
             for protocol in protocols(record):
-                row[f"{system_name(name)}, {protocol_name(protocol)}"] = _over_seeds(
-                    accuracies(record, count, name, protocol).mean(axis=1)
+                row[f"{system_name(name)}, {protocol_name(protocol)}"] = spread(
+                    accuracies(record, count, name, protocol).mean(axis=1).tolist(), 1
                 )
         rows[f"{count} features"] = row
     facts = ("parameters", "joints, px at 256")
@@ -138,8 +139,3 @@ def _below_its_features(record: Record, system: str, features: str = "pooled") -
 def _gain(record: Record, system: str, protocol: str, count: int, usual: int) -> dict[str, float]:
     by_signer = [accuracies(record, n, system, protocol).mean(axis=0) for n in (count, usual)]
     return of_the_mean((by_signer[0] - by_signer[1]).tolist())
-
-
-def _over_seeds(values: np.ndarray) -> str:
-    spread = f" ± {values.std(ddof=1):.1f}" if len(values) > 1 else ""
-    return f"{values.mean():.1f}{spread}"

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from pandas.io.formats.style import Styler
 from torch import nn
@@ -33,6 +34,14 @@ def listed(names: Iterable[object]) -> str:
     """Return names as a sentence lists them: a, b and c."""
     *others, last = map(str, names)
     return f"{', '.join(others)} and {last}" if others else last
+
+
+def spread(numbers: Sequence[float], decimals: int) -> str:
+    """Return the mean of seeds, with their standard deviation where there are several; a dash for none."""
+    if not numbers:
+        return "–"
+    mean = f"{np.mean(numbers):,.{decimals}f}"
+    return mean if len(numbers) < 2 else f"{mean} ± {np.std(numbers, ddof=1):,.{decimals}f}"
 
 
 def plain(frame: pd.DataFrame, *, words: bool = False) -> Styler:
