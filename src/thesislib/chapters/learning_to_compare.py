@@ -54,7 +54,7 @@ TRAINING_CURVES = ("thesis_classifier", "best_classifier", "thesis_head")
 class Config(ExperimentConfig):
     """One run of chapter 3: 40 classes seen, 9 unseen, the thesis's recipe beside the best one found.
 
-    ``thesis run learning_to_compare --profile quick`` takes about three minutes on two laptop cores, on
+    ``thesis run learning_to_compare --profile quick`` takes two to three minutes on one laptop core, on
     invented characters; ``--profile full -p dataset k49`` is the thesis's own size (30 s an epoch on its
     P100), where the thesis prints 94.7 % for the classifier and 87.7 % for nine unseen classes at ten prototypes.
     """
@@ -80,8 +80,9 @@ class Config(ExperimentConfig):
         "smoke": dict(images_per_class=30, test_images_per_class=10, width=0.25, stem_stride=2)
         | dict(batch_size=64, thesis_epochs=2, best_epochs=2, head_epochs=2, head_views=2, draws=5)
         | dict(sweeps="few"),
-        "quick": dict(images_per_class=100, test_images_per_class=40, width=0.5, stem_stride=2)
-        | dict(batch_size=128, thesis_epochs=8, best_epochs=10, head_epochs=4, head_views=2, sweeps="few"),
+        "quick": dict(images_per_class=80, test_images_per_class=40, width=0.5, stem_stride=2)
+        | dict(batch_size=128, thesis_epochs=6, best_epochs=10, head_epochs=4, head_views=2, draws=50)
+        | dict(sweeps="few"),
         "full": dict(dataset="k49", rival_encoders=True, data_shares=(0.05, 0.1, 0.25, 0.5)),
     }
 
