@@ -27,7 +27,7 @@ OURS_ALONE = ("width", "decoder_width", "depth", "stem_stride", "literal")  # a 
 
 SIZE = ("train_hands", "epochs")  # of a training
 OPTIMISER = ("optimizer", "lr_max", "lr_min", "weight_decay")
-ONE_CHOICE = (OPTIMISER, ("radius", "last_radius"))  # fields that are chosen together
+ONE_CHOICE = (OPTIMISER, ("radius", "last_radius"), ("width", "decoder_width"))  # fields that are chosen together
 
 Records = Sequence[Mapping[str, Any]]
 
