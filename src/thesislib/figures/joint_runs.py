@@ -27,7 +27,8 @@ OURS_ALONE = ("width", "decoder_width", "depth", "stem_stride", "literal")  # a 
 
 SIZE = ("train_hands", "epochs")  # of a training
 OPTIMISER = ("optimizer", "lr_max", "lr_min", "weight_decay")
-ONE_CHOICE = (OPTIMISER, ("radius", "last_radius"), ("width", "decoder_width"))  # fields that are chosen together
+# Fields that are chosen together.
+ONE_CHOICE = (OPTIMISER, ("radius", "last_radius"), ("width", "decoder_width"))
 
 Records = Sequence[Mapping[str, Any]]
 
