@@ -12,13 +12,13 @@ INSTALLED := $(VENV)/.installed
 
 help: ## show the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
-	@echo "  PROFILE=quick (minutes, built-in data), smoke (seconds, to try) or full (the stored runs, read)"
+	@echo "  PROFILE=quick (minutes, built-in data), smoke (a few minutes, to try) or full (the stored runs, read)"
 
 book: $(INSTALLED) ## run the chapters and build the book (PROFILE=quick)
 	@$(BIN)/snakemake --snakefile workflow/Snakefile --cores all --quiet all --config profile=$(PROFILE)
 	@echo "The book: file://$(CURDIR)/build/book/index.html"
 
-records: $(INSTALLED) ## run every stored experiment that has no record yet (hours on two cores)
+records: $(INSTALLED) ## carry out the larger runs that have no record yet (hours on two cores)
 	@$(BIN)/snakemake --snakefile workflow/Snakefile --cores all --keep-going records
 
 test: $(INSTALLED) ## run the whole test suite

@@ -80,8 +80,8 @@ class Config(ExperimentConfig):
         "smoke": dict(images_per_class=30, test_images_per_class=10, width=0.25, stem_stride=2)
         | dict(batch_size=64, thesis_epochs=2, best_epochs=2, head_epochs=2, head_views=2, draws=5)
         | dict(sweeps="few"),
-        "quick": dict(images_per_class=80, test_images_per_class=40, width=0.5, stem_stride=2)
-        | dict(batch_size=128, thesis_epochs=6, best_epochs=10, head_epochs=4, head_views=2, draws=50)
+        "quick": dict(images_per_class=90, test_images_per_class=30, width=0.5, stem_stride=2)
+        | dict(batch_size=128, thesis_epochs=8, best_epochs=8, head_epochs=4, head_views=2, draws=40)
         | dict(sweeps="few"),
         "full": dict(dataset="k49", rival_encoders=True, data_shares=(0.05, 0.1, 0.25, 0.5)),
     }

@@ -27,6 +27,7 @@ def of_this_run(record: Mapping[str, Any]) -> dict[str, float]:
     look = metrics["looking_inside"]
     numbers = {f"{name}_unseen": 100 * e[S10]["mean"] for name, e in metrics["embeddings"].items()}
     numbers |= {"alpha": metrics["thesis_alpha"], "beta": metrics["thesis_beta"]}
+    numbers |= {f"n_draws_{group}": n for group, n in _draws_of(record).items()}
     numbers["pca_difference"] = look["seen_thesis_kernel_minus_plain_pca"]
     for components in (2, 10):
         for group in ("seen", "unseen"):
@@ -46,6 +47,8 @@ def of_stored_runs(drawn: Records, fixed: Records) -> dict[str, float]:
     """Return means over class splits, and paired differences with their interval, in percent and points."""
     numbers: dict[str, float] = {"n_drawn": len(drawn), "n_fixed": len(fixed)}
     numbers["images_per_class"] = fixed[0]["config"]["images_per_class"]
+    draws = _draws_of(fixed[0])
+    numbers |= {"n_draws_stored": draws["unseen"], "n_draws_stored_seen": draws["seen"]}
     for name in ("pixels", "thesis_features", "thesis_head", "best_embedding"):
         numbers[f"stored_{name}_s10"] = of_the_mean(values_over(drawn, name, S10))["mean"]
         numbers[f"stored_{name}_s25"] = of_the_mean(values_over(drawn, name, S25))["mean"]
@@ -147,6 +150,12 @@ def of_other_encoders(record: Mapping[str, Any]) -> dict[str, float]:
         "encoders_least_loss": min(losses),
         "encoders_most_loss": max(losses),
     }
+
+
+def _draws_of(record: Mapping[str, Any]) -> dict[str, int]:
+    """Return how often prototypes were drawn, by what is asked about: the unseen or the seen classes."""
+    pixels = record["metrics"]["embeddings"]["pixels"]
+    return {group: pixels[f"{group}_balanced_accuracy_s10_max_rule"]["n"] for group in ("unseen", "seen")}
 
 
 def of_the_benchmark(record: Mapping[str, Any]) -> dict[str, float]:

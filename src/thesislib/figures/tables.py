@@ -82,7 +82,8 @@ def over_splits(records: Sequence[Mapping[str, Any]], names: Sequence[str]) -> p
         cells = {t: _interval(values_over(records, name, m)) for t, m in (("S=10", s10), ("S=25", s25))}
         for title, other in (("minus pixels", "pixels"), ("minus its features", base)):
             pairs = zip(values_over(records, name, s10), values_over(records, other, s10), strict=True)
-            cells[title] = _interval([a - b for a, b in pairs], sign=True) if name != other else "–"
+            same = name in (other, "pixels")  # pixels have no features
+            cells[title] = "–" if same else _interval([a - b for a, b in pairs], sign=True)
         rows[NAMES[name]] = cells
     return pd.DataFrame.from_dict(rows, orient="index")
 
