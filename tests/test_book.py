@@ -1,6 +1,8 @@
 """The book's runner, generated pages, checks and build, on notebooks and pages made for the test."""
 
 import json
+import os
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -32,7 +34,7 @@ def test_execute_runs_here_with_the_parameters_and_hides_papermills_cell(tmp_pat
     nb = nbformat.read(output, as_version=4)
     profile, epochs, folder, python, _ = nb.cells[-1].outputs[0].text.split()
     assert (profile, epochs, Path(folder)) == ("smoke", "1", paths.ROOT)
-    assert Path(python).exists()
+    assert Path(python) == Path(sys.executable)
     tags = [cell.metadata.get("tags", []) for cell in nb.cells]
     assert tags == [["parameters"], ["injected-parameters", "remove-cell"], []]
     assert [path.name for path in output.parent.iterdir()] == ["a.ipynb"]
@@ -168,16 +170,22 @@ def test_the_ledger_is_filled_from_committed_records_alone(tmp_path, monkeypatch
     for name, value in (("committed/a/s0", 90.5), ("committed/a/s1", 91.5), ("quick/a/s0", 12.0)):
         results.write_json(tmp_path / f"{name}.json", record(published={key: value}))
     assert book.measured_numbers() == {key: [90.5, 91.5]}
+    edited = record(published={key: 99.0})
+    edited["config"]["seed"] += 1
+    results.write_json(tmp_path / "committed/a/s2.json", edited)
+    with pytest.raises(results.RecordError, match=r"s2\.json was edited"):
+        book.measured_numbers()
 
 
 def test_the_build_status_tells_profile_time_and_versions(tmp_path):
     run = {"parameters": {"profile": "quick"}, "start_time": "2026-01-02T03:04:05.6", "duration": 61.4}
     nb = new_notebook()
     nb.metadata.update(language_info={"name": "python", "version": "3.11.7"}, papermill=run)
-    nbformat.write(nb, tmp_path / "03_learning.ipynb")
-    nbformat.write(nb, tmp_path / "03_learning.failed.ipynb")
+    chapter = book.notebooks()[2].stem
+    for name in (chapter, f"{chapter}.failed", "07_of_another_branch"):
+        nbformat.write(nb, tmp_path / f"{name}.ipynb")
     table = book.build_status(tmp_path)
-    assert "| {doc}`executed/03_learning` | quick | 2026-01-02 03:04 | 61 | 3.11.7 |" in table
+    assert f"| {{doc}}`executed/{chapter}` | quick | 2026-01-02 03:04 | 61 | 3.11.7 |" in table
     assert table.count("{doc}") == 1
     assert "| papermill | 2" in table
 
@@ -250,6 +258,28 @@ def test_build_is_strict_and_a_failed_build_leaves_the_earlier_book(tmp_path, ca
     assert "nowhere" not in (output / "book" / "intro.html").read_text()
     assert (tmp_path / "build" / "book.failed" / "book" / "intro.html").exists()
     assert sorted(path.name for path in output.parent.iterdir()) == ["book", "book.failed"]
+
+
+def test_a_book_that_cannot_be_moved_leaves_the_earlier_one(tmp_path, monkeypatch):
+    pages, output = tmp_path / "pages", tmp_path / "book"
+    for folder in (pages, output):
+        folder.mkdir()
+        (folder / "index.html").write_text(folder.name)
+    replace = os.replace
+
+    def busy(source, target):
+        if source == pages:
+            raise OSError("device or resource busy")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", busy)
+    with pytest.raises(OSError, match="busy"):
+        book._put_in_place(pages, output)
+    assert (output / "index.html").read_text() == "book"
+    monkeypatch.setattr(os, "replace", replace)
+    book._put_in_place(pages, output)
+    assert (output / "index.html").read_text() == "pages"
+    assert [path.name for path in tmp_path.iterdir()] == ["book"]
 
 
 def test_a_parameter_that_papermill_would_only_log_is_refused():

@@ -6,7 +6,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from thesislib import book, book_checks, paths
+from thesislib import book, book_checks, paths, results
 
 NOTEBOOKS = book.notebooks()
 each_notebook = pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
@@ -82,3 +82,24 @@ def test_every_cell_runs_in_the_smoke_profile(notebook: Path, executed_notebooks
     assert not [o for cell in code_cells(nb) for o in cell.outputs if o.output_type == "error"]
     (injected,) = [cell for cell in code_cells(nb) if "injected-parameters" in tags(cell)]
     assert "smoke" in injected.source and "remove-cell" in tags(injected)
+
+
+@each_notebook
+def test_at_full_size_a_page_begins_with_what_is_stored(notebook: Path, monkeypatch):
+    """`make book PROFILE=full` shows stored runs: nothing is trained, and what figures draw is there."""
+
+    def stored(path: Path, config, *_) -> dict:
+        assert paths.RESULTS in path.parents, f"{path} is not a committed record"
+        record = results.read_record(path)
+        assert record["config_digest"] == config.digest()
+        return record
+
+    monkeypatch.setattr(results, "cached", stored)
+    page: dict = {}
+    for cell in code_cells(read(notebook)):
+        exec(compile(cell.source, notebook.name, "exec"), page)
+        if "parameters" in tags(cell):
+            page["profile"] = "full"
+        if "book.provenance(" in cell.source:
+            break
+    assert page["record"]["config"]["profile_name"] == "full"

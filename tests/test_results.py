@@ -3,7 +3,6 @@ import errno
 import json
 import math
 import os
-import stat
 
 import numpy as np
 import pytest
@@ -47,12 +46,16 @@ def package(tmp_path, monkeypatch):
         path = root / f"{module.replace('.', '/')}.py"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(source)
+        forget()
+
+    def forget() -> None:
         results._tree.cache_clear()
+        results._imports.cache_clear()
 
     monkeypatch.setattr(results, "PACKAGE", root)
     write("__init__", "")
     yield write
-    results._tree.cache_clear()
+    forget()
 
 
 # Files ----------------------------------------------------------------------------------------------
@@ -183,6 +186,8 @@ def test_a_stored_configuration_is_found_by_its_values():
     assert found == ExperimentConfig(profile_name="full", seed=5)
     assert results.stored_config("e", ExperimentConfig, seed=3) is None
     assert results.stored_config("nothing", ExperimentConfig) is None
+    with pytest.raises(RecordError, match="2 stored records of e have .*full.*tells them apart"):
+        results.stored_config("e", ExperimentConfig, profile_name="full")
 
 
 # Stored or measured ---------------------------------------------------------------------------------
@@ -231,6 +236,18 @@ def test_another_configuration_is_measured_again(committed):
 
 
 @pytest.mark.parametrize("committed", [True, False])
+def test_an_edited_record_is_refused_and_not_overwritten(committed):
+    measure = Measure()
+    made = ask(measure, committed=committed)
+    path = results.record_path("e", "record", committed=committed)
+    for edited in ({"config": made["config"] | {"seed": 4}}, {"config_digest": "00000000"}):
+        results.write_json(path, made | edited)
+        with pytest.raises(RecordError, match=r"record\.json was edited"):
+            ask(measure, committed=committed)
+    assert measure.times == 1
+
+
+@pytest.mark.parametrize("committed", [True, False])
 def test_other_data_are_refused_and_missing_data_are_not(committed):
     measure = Measure()
     first = ask(measure, committed=committed)
@@ -274,7 +291,6 @@ def test_a_record_stays_fresh_on_disk():
     path = results.record_path("e", "record", committed=True)
     results.write_json(path, record())
     assert results.state(results.read_record(path)) == "fresh"
-    assert stat.S_ISREG(path.stat().st_mode)
 
 
 # Source hashes --------------------------------------------------------------------------------------

@@ -160,7 +160,7 @@ def execute(notebook: Path, parameters: Mapping[str, Any], output: Path) -> None
             raise ConfigError(unknown(f"parameter of {notebook.name}", name, known))
 
     output.parent.mkdir(parents=True, exist_ok=True)
-    running = output.with_name(f".{output.stem}.running.ipynb")
+    running = output.with_name(f".{output.stem}.{os.getpid()}.running.ipynb")
     failed = output.with_name(f"{output.stem}.failed.ipynb")
     failed.unlink(missing_ok=True)
     try:
@@ -233,18 +233,18 @@ def measured_numbers() -> dict[str, list[float]]:
     Only committed records count: a quick run on invented data does not answer a printed number.
     """
     measured: dict[str, list[float]] = {}
-    for path in sorted(paths.RESULTS.rglob("*.json")):
-        for key, value in results.read_record(path)["published"].items():
-            measured.setdefault(key, []).append(value)
+    for folder in sorted(paths.RESULTS.glob("*/")):
+        for record in results.committed_records(folder.name):
+            for key, value in record["published"].items():
+                measured.setdefault(key, []).append(value)
     return measured
 
 
 def build_status(executed: Path) -> str:
     """Return a Markdown table of the executed notebooks (profile, start, seconds) and one of the tools."""
     lines = ["| Notebook | Profile | Started (UTC) | Seconds | Python |", "|---|---|---|---:|---|"]
-    for path in sorted(executed.glob("[0-9]*.ipynb")):
-        if path.stem.endswith(".failed"):
-            continue
+    there = (executed / notebook.name for notebook in notebooks())  # not what another branch has left
+    for path in filter(Path.exists, there):
         nb = json.loads(path.read_text(encoding="utf8"))["metadata"]
         run = nb["papermill"]
         started = datetime.fromisoformat(run["start_time"]).strftime("%Y-%m-%d %H:%M")
@@ -294,9 +294,23 @@ def build(root: Path = paths.ROOT, output: Path = paths.BUILD / "book") -> Path:
         if problems:
             os.replace(pages, failed)
             raise BookError(_listed(f"the book is not right; the pages are in {failed}", problems))
-        shutil.rmtree(output, ignore_errors=True)
-        os.replace(pages, output)
+        _put_in_place(pages, output)
     return output / "index.html"
+
+
+def _put_in_place(pages: Path, output: Path) -> None:
+    """Put new pages where an earlier book is, which comes back where they cannot be moved."""
+    earlier = output.with_name(f"{output.name}.earlier")
+    shutil.rmtree(earlier, ignore_errors=True)
+    if output.exists():
+        os.replace(output, earlier)
+    try:
+        os.replace(pages, output)
+    except OSError:
+        if earlier.exists():
+            os.replace(earlier, output)
+        raise
+    shutil.rmtree(earlier, ignore_errors=True)
 
 
 def _listed(title: str, problems: list[str]) -> str:

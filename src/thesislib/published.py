@@ -6,15 +6,15 @@ import functools
 import importlib.resources
 import io
 import math
-import os
 import re
 import statistics
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 import pandas as pd
+
+from thesislib.files import write_whole
 
 # Keys of book/references.bib, in the order of the ledger; 'later' holds results of others, named in `where`.
 DOCUMENTS = {
@@ -304,12 +304,4 @@ def _escape(text: str) -> str:
 def write_ledger(path: Path, measured: Mapping[str, Sequence[float]]) -> None:
     """Write ``ledger_table(measured)`` to a file, through a temporary file and a rename."""
     text = ledger_table(measured)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf8") as file:
-            file.write(text)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    write_whole(path, lambda temporary: temporary.write_text(text, encoding="utf8"))

@@ -124,11 +124,12 @@ def cached(
 
     Under data/results a record stays valid when code changes (`thesis check` marks it); under build/results
     it is measured again, so that quick results are always fresh. ``data_sha256`` tells what the data are now, or
-    None where they are not on this machine; RecordError where the stored record was measured on other data.
+    None where they are not on this machine; RecordError where the stored record was measured on other data, or
+    was edited.
     """
     committed = paths.RESULTS in path.parents
     if path.exists():
-        record = read_record(path)
+        record = _unedited(path)
         if record["config_digest"] == config.digest() and (
             committed or record["source_hash"] == source_hash(module)
         ):
@@ -146,30 +147,46 @@ def cached(
 
 def committed_records(experiment: str) -> list[dict[str, Any]]:
     """Return every committed record of an experiment, by file name; raise RecordError for an edited one."""
-    records = []
-    for path in sorted((paths.RESULTS / experiment).glob("*.json")):
-        records.append(read_record(path))
-        if state(records[-1]) == "edited":
-            raise RecordError(
-                f"{path} was edited: its configuration and its digest disagree. Delete it and run again."
-            )
-    return records
+    return [_unedited(path) for path in sorted((paths.RESULTS / experiment).glob("*.json"))]
 
 
 def stored_config(experiment: str, kind: type[Config], **wanted: Any) -> Config | None:
-    """Return the configuration of the first committed record whose fields have these values, None without one."""
-    for record in committed_records(experiment):
-        if all(record["config"].get(name) == value for name, value in wanted.items()):
-            return kind(**record["config"])
-    return None
+    """Return the configuration of the committed record whose fields have these values, None without one.
+
+    Raises RecordError where more than one has them: which is meant would hang on the names of their files.
+    """
+    found = [
+        kind(**record["config"])
+        for record in committed_records(experiment)
+        if all(record["config"].get(name) == value for name, value in wanted.items())
+    ]
+    if len(found) > 1:
+        raise RecordError(
+            f"{len(found)} stored records of {experiment} have {wanted}; name a value that tells them apart"
+        )
+    return found[0] if found else None
 
 
 def state(record: Mapping[str, Any]) -> str:
     """Return 'fresh', 'code changed' (the page says so) or 'edited' (refused: config and digest disagree)."""
-    config = {k: v for k, v in record["config"].items() if k != "profile_name"}
-    if digest(config) != record["config_digest"]:
+    if _edited(record):
         return "edited"
     return "fresh" if record["source_hash"] == source_hash(record["module"]) else "code changed"
+
+
+def _edited(record: Mapping[str, Any]) -> bool:
+    config = {k: v for k, v in record["config"].items() if k != "profile_name"}
+    return digest(config) != record["config_digest"]
+
+
+def _unedited(path: Path) -> dict[str, Any]:
+    record = read_record(path)
+    if _edited(record):
+        raise RecordError(
+            f"{path} was edited: its configuration and its digest disagree. Restore it from git, or delete it "
+            "and run again."
+        )
+    return record
 
 
 # Source hashes: a record names the code that made it -------------------------------------------------
@@ -228,15 +245,23 @@ def _imported(modules: Iterable[str]) -> set[str]:
         if path is None:
             raise RecordError(f"module {module} of a record does not exist; the record cannot be checked")
         seen.add(module)
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf8"))):
-            if isinstance(node, ast.Import):
-                names = [alias.name for alias in node.names]
-            elif isinstance(node, ast.ImportFrom) and node.module:
-                names = [node.module] + [f"{node.module}.{alias.name}" for alias in node.names]
-            else:
-                continue
-            todo += [n for n in names if n.split(".")[0] == PACKAGE.name and _module_file(n)]
+        todo += _imports(path)
     return seen
+
+
+@functools.cache
+def _imports(path: Path) -> tuple[str, ...]:
+    """Return the modules of this package that a file imports itself."""
+    found: list[str] = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf8"))):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module] + [f"{node.module}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        found += [n for n in names if n.split(".")[0] == PACKAGE.name and _module_file(n)]
+    return tuple(found)
 
 
 def leaves(value: Any, name: str = "") -> Iterable[tuple[str, Any]]:
