@@ -3,23 +3,28 @@
 PYTHON ?= python3
 PROFILE ?= quick
 VENV := .venv
-BIN := $(CURDIR)/$(VENV)/bin
+BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+# what an earlier make left half done, because it was killed, is done again
+SNAKEMAKE := $(BIN)/snakemake --snakefile workflow/Snakefile --cores all --rerun-incomplete
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help book records test lab lint clean
+.PHONY: help book records unlock test lab lint clean
 
 help: ## show the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo "  PROFILE=quick (minutes, built-in data), smoke (a few minutes, to try) or full (the stored runs, read)"
 
 book: $(INSTALLED) ## run the chapters and build the book (PROFILE=quick)
-	@$(BIN)/snakemake --snakefile workflow/Snakefile --cores all --quiet all --config profile=$(PROFILE)
+	@$(SNAKEMAKE) --quiet host progress reason rules --config profile=$(PROFILE)
 	@echo "The book: file://$(CURDIR)/build/book/index.html"
 
 records: $(INSTALLED) ## carry out the larger runs that have no record yet (hours on two cores)
-	@$(BIN)/snakemake --snakefile workflow/Snakefile --cores all --keep-going records
+	@$(SNAKEMAKE) --keep-going records
+
+unlock: $(INSTALLED) ## after book or records was killed from outside: let it start again
+	@$(SNAKEMAKE) --quiet all --unlock
 
 test: $(INSTALLED) ## run the whole test suite
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup
@@ -41,6 +46,6 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@test -x $(VENV)/bin/pip || $(PYTHON) -m venv --clear $(VENV) || { \
 	  echo "could not make $(VENV); on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt uv
-	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet --compile-bytecode -c constraints.txt \
+	@VIRTUAL_ENV='$(CURDIR)/$(VENV)' $(BIN)/uv pip install --quiet --compile-bytecode -c constraints.txt \
 	  $(if $(PIP_FIND_LINKS),--find-links $(PIP_FIND_LINKS)) -e '.[book,test]'
 	@touch $@

@@ -111,8 +111,16 @@ def test_of_the_numbers_inside_a_record_the_main_ones_are_printed():
 
 
 def test_parameters_are_json_or_else_text():
-    pairs = [("a", "3"), ("b", "0.5"), ("c", "[1, 2]"), ("d", "null"), ("e", "k49"), ("f", "true")]
-    assert cli.values(pairs) == {"a": 3, "b": 0.5, "c": [1, 2], "d": None, "e": "k49", "f": True}
+    pairs = [
+        ("a", "3"),
+        ("b", "0.5"),
+        ("c", "[1, 2]"),
+        ("d", "null"),
+        ("e", "k49"),
+        ("f", "true"),
+        ("a", "4"),
+    ]
+    assert cli.values(pairs) == {"a": 4, "b": 0.5, "c": [1, 2], "d": None, "e": "k49", "f": True}
 
 
 @pytest.mark.parametrize(
@@ -121,11 +129,15 @@ def test_parameters_are_json_or_else_text():
         (["run", "nowhere"], 2, "tiny"),
         (["run", "tiny_parts"], 2, "a part of a chapter"),
         (["run", "tiny", "-p", "epoch", "3"], 2, "'epochs'"),
+        (["run", "tiny", "-p", "name", "3"], 2, "unknown parameter 'name'"),
         (["run", "tiny", "-p", "epochs", "many"], 2, "epochs must be int"),
+        (["run", "tiny", "-p", "epochs", "NaN"], 2, "epochs must be a finite number, got NaN"),
+        (["run", "tiny", "-p", "epochs", "1e999"], 2, "must be a finite number, got 1e999"),
+        (["execute", "03_learning_to_compare", "-p", "profile", "full"], 2, "with --profile full"),
         (["run", "tiny", "-p", "dataset", "explosive"], 1, "the loss is nan"),
         (["run", "tiny", "-p", "dataset", "huge"], 1, "No space left on device"),
         (["execute", "99_nothing"], 2, "99_nothing"),
-        (["fetch", "nothing"], 1, "kmnist"),
+        (["fetch", "freihnd"], 2, "Did you mean 'freihand'?"),
     ],
 )
 def test_an_expected_error_is_one_clear_line(chapter, capsys, arguments, status, says):

@@ -52,6 +52,24 @@ def test_make_knows_the_target_and_says_what_it_does(target: str):
     assert re.search(rf"^{target}:.* ## \w", MAKEFILE, re.MULTILINE)
 
 
+@pytest.mark.skipif(shutil.which("make") is None, reason="there is no make on this machine")
+def test_make_works_in_a_folder_with_a_space_in_its_name(tmp_path):
+    checkout = tmp_path / "my thesis"
+    tools = checkout / ".venv" / "bin"
+    tools.mkdir(parents=True)
+    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+        shutil.copy(paths.ROOT / name, checkout)
+    for tool in ("snakemake", "python", "ruff"):
+        (tools / tool).write_text(f'#!/bin/sh\necho {tool} "$@" >> called\n')
+        (tools / tool).chmod(0o755)
+    (checkout / ".venv" / ".installed").touch()
+    for target in ("book", "records", "unlock", "test", "lint"):
+        subprocess.run(["make", target], cwd=checkout, check=True, capture_output=True)
+    called = (checkout / "called").read_text().splitlines()
+    assert [line.split()[0] for line in called] == ["snakemake"] * 3 + ["python", "ruff", "ruff"]
+    assert called[0].endswith("profile=quick") and called[1].endswith("records")
+
+
 def test_the_citation_file_agrees_with_the_package():
     citation = yaml.safe_load((paths.ROOT / "CITATION.cff").read_text(encoding="utf8"))
     assert citation["version"] == PROJECT["version"] == thesislib.__version__

@@ -2,14 +2,18 @@
 
 import argparse
 import json
+import math
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from thesislib.config import PROFILES, ConfigError
+from thesislib.config import PROFILES, ConfigError, ExperimentConfig, unknown
+
+Config = TypeVar("Config", bound=ExperimentConfig)
 
 CHARACTERS = ("kmnist", "k49", "kkanji", "omniglot")
 HANDS = (
@@ -112,7 +116,7 @@ def _parser() -> argparse.ArgumentParser:
     parameters(added)
 
     def weights(added: argparse.ArgumentParser) -> None:
-        text = "a model file, or the folder of a run; the one in data/weights if not given"
+        text = "a model file, or, of the joints, a run's folder; the one in data/weights if not given"
         added.add_argument("--weights", type=Path, metavar="FILE", help=text)
 
     added = command("export", _export, "write a trained network as ONNX and safetensors, with a model card")
@@ -150,14 +154,31 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def values(pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
-    """Return parameters as typed values: JSON where it reads as JSON, else the text itself."""
+    """Return parameters as typed values: JSON where it reads as JSON, else the text itself; the last of a name.
+
+    Raises ConfigError for a number that is not finite, and for the profile, which has an option of its own.
+    """
     values = {}
     for name, text in pairs:
         try:
             values[name] = json.loads(text)
         except json.JSONDecodeError:
             values[name] = text
+        if isinstance(values[name], float) and not math.isfinite(values[name]):
+            raise ConfigError(f"{name} must be a finite number, got {text}")
+    if "profile" in values:
+        raise ConfigError(f"choose the profile with --profile {values['profile']}, not with -p")
     return values
+
+
+def configured(kind: type[Config], options: argparse.Namespace) -> Config:
+    """Return the configuration that was asked for; raises ConfigError for an unknown parameter or a bad value."""
+    chosen = values(options.p)
+    known = [field.name for field in fields(kind) if field.name != "profile_name"]
+    for name in chosen:  # profile() refuses it, too, but cannot even be called with a parameter `name`
+        if name not in known:
+            raise ConfigError(unknown("parameter", name, known))
+    return kind.profile(options.profile, **chosen)
 
 
 def _fetch(options: argparse.Namespace) -> None:
@@ -174,6 +195,8 @@ def _fetch(options: argparse.Namespace) -> None:
             f"checksum is published. By hand, into {paths.raw_data()}: {source.when_gone} "
             f"Homepage: {source.homepage}{' Files:' * bool(addresses)}{addresses}"
         )
+    if options.name not in CHARACTERS:
+        raise ConfigError(unknown("data set", options.name, CHARACTERS + HANDS))
     fetch(find_source(options.name), paths.raw_data())
     print(f"{options.name} is in {paths.raw_data()}")
 
@@ -191,7 +214,7 @@ def _run(options: argparse.Namespace) -> None:
     chapter = importlib.import_module(f"thesislib.chapters.{options.chapter}")
     if not hasattr(chapter, "run"):
         raise ConfigError(f"{options.chapter!r} is a part of a chapter and does not run by itself")
-    config = chapter.Config.profile(options.profile, **values(options.p))
+    config = configured(chapter.Config, options)
     record = chapter.run(config)
     for name, value in main_numbers(record["metrics"]):
         print(f"{name}  {value:.6g}")
@@ -257,7 +280,7 @@ def _benchmark(options: argparse.Namespace) -> None:
     from thesislib import benchmark
     from thesislib.chapters import pose_speed
 
-    config = pose_speed.Config.profile(options.profile, **values(options.p))
+    config = configured(pose_speed.Config, options)
     full = options.profile == "full"  # its record is kept; the others measure anew each time
     record = pose_speed.run(config) if full else pose_speed.measure(config)
     print(benchmark.network_table(record))

@@ -136,7 +136,7 @@ def export(folder: Path) -> Path:
 
     Raises ModelError where no such run is stored.
     """
-    repairs = ("fingertips", "limits_weight", "truth_weight", "silhouette_weight")
+    repairs = ("fingertips", "limits_weight", "person_weight", "truth_weight", "silhouette_weight")
     for record in results.committed_records(hand_from_picture.EXPERIMENT):
         config = hand_regression.Config(**record["config"])
         if config.encoder == "small" and all(getattr(config, name) for name in repairs):
