@@ -185,6 +185,7 @@ def test_an_empty_comparison_keeps_its_columns():
     ("values", "reading", "error", "message"),
     [
         ([90.0], "better", ValueError, "unknown reading 'better'"),
+        ([89.0], "matches", ValueError, "does not match 87.7"),
         ([90.0], "below", ValueError, "is not below 87.7"),
         ([80.0], "above", ValueError, "is not above 87.7"),
         ([80.0], "not run yet", ValueError, "there are measured values"),

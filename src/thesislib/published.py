@@ -57,6 +57,7 @@ UNITS = {
     "GFlops": " GFlops",
 }
 ORIGINS = ("own", "quoted")
+CLOSE = 0.01  # of a printed number, to say that ours matches it
 READINGS = ("matches", "above", "below", "not comparable", "not run yet")
 BEFORE_THE_NUMBER = ("about", "above", "almost", "at most", "under", "up to")  # other qualifiers follow it
 
@@ -211,6 +212,8 @@ def _check_reading(number: PublishedNumber, values: Sequence[float] | None, read
     mean = statistics.fmean(values)
     if reading == "not run yet":
         raise ValueError(f"{number.key}: the reading is 'not run yet', but there are measured values")
+    if reading == "matches" and abs(mean - number.value) > CLOSE * abs(number.value):
+        raise ValueError(f"{number.key}: {mean:g} measured does not match {number.value:g} printed")
     if (reading == "above" and mean <= number.value) or (reading == "below" and mean >= number.value):
         raise ValueError(f"{number.key}: {mean:g} measured is not {reading} {number.value:g} printed")
 

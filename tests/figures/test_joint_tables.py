@@ -411,6 +411,8 @@ def test_rows_on_which_the_mean_pose_does_as_well_are_named():
     told = chapter2_numbers.real_no_better([made_up(real=real)])  # the mean pose is off by 0.3
     assert told.startswith("On onehand10k and rhd that is inside the network's interval")
     assert chapter2_numbers.real_no_better([made_up(real={"asl7_given_box": 0.1})]).startswith("On no row")
+    told = chapter2_numbers.real_no_better([made_up(real=real | {"asl7_given_box": 0.9})])
+    assert told.startswith("On asl7 that is better than the network. On onehand10k and rhd that is inside")
 
 
 def test_speeds_have_rows_with_names():

@@ -6,7 +6,7 @@ from typing import Any
 
 from thesislib import results
 from thesislib.figures import fine_tuning
-from thesislib.figures.chapter4_words import by_set
+from thesislib.figures.chapter4_words import by_set, by_way
 from thesislib.figures.signer_scores import Records, scores
 
 
@@ -40,7 +40,7 @@ def stored() -> StoredRuns:
     sets = by_set(results.committed_records("across_signers"))
     crossed = results.committed_records("across_sets")
     tuned = fine_tuning.by_name(results.committed_records("fine_tuning"))
-    beside = sets | {record["split"]["name"]: [record] for record in crossed}
+    beside = sets | by_way(crossed)
     return StoredRuns(
         sets=sets,
         crossed=crossed,

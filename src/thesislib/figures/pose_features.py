@@ -1,6 +1,7 @@
 """More or fewer features of the pose network, as letters are read from them: the record of `pose_features`."""
 
 from collections.abc import Mapping
+from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -44,7 +45,7 @@ def figure(record: Record) -> Figure:
     """Draw accuracy against the number of features, strangers and people known; dots are seeds of the head."""
     made, axes = style.figure(3.3)
     counts, names = sizes(record), systems(record)
-    for name, colour, marker in zip(names, style.CYCLE, style.MARKERS, strict=False):
+    for name, colour, marker in zip(names, cycle(style.CYCLE), cycle(style.MARKERS), strict=False):
         for protocol in protocols(record):
             dash = DASHES[protocol]
             of_seeds = [accuracies(record, n, name, protocol).mean(axis=1) for n in counts]

@@ -1,6 +1,7 @@
 """Figures of accuracy across signers: systems, one change at a time, shots, how protocols flatter, features."""
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -87,7 +88,9 @@ def shots(records: Records, names: Sequence[str]) -> Figure:
     figure, axes = style.figure(3.6)
     spread = np.linspace(-0.09, 0.09, len(names)) if len(names) > 1 else [0.0]
     every: set[int] = set()
-    for name, shift, colour, marker in zip(names, spread, style.CYCLE, style.MARKERS, strict=False):
+    for name, shift, colour, marker in zip(
+        names, spread, cycle(style.CYCLE), cycle(style.MARKERS), strict=False
+    ):
         found = shot_scores(records, name)
         every |= set(found)
         values = list(found.values())
@@ -124,7 +127,9 @@ def curve(points: Mapping[str, Mapping[int, Mapping[str, float]]], *, xlabel: st
     For numbers of training signers, pictures a letter, or whatever else is counted.
     """
     figure, axes = style.figure(3.5)
-    for (name, row), colour, marker in zip(points.items(), style.CYCLE, style.MARKERS, strict=False):
+    for (name, row), colour, marker in zip(
+        points.items(), cycle(style.CYCLE), cycle(style.MARKERS), strict=False
+    ):
         row = {int(x): value for x, value in row.items()}
         x = sorted(row)
         mean, low, high = (100 * np.array([row[at][end] for at in x]) for end in ("mean", "low", "high"))
@@ -145,7 +150,9 @@ def crossings(ways: Mapping[str, Records], names: Sequence[str]) -> Figure:
     """
     figure, axes = style.figure(1.2 + 0.55 * len(ways))
     spread = np.linspace(0.26, -0.26, len(names)) if len(names) > 1 else [0.0]
-    for name, shift, colour, marker in zip(names, spread, style.CYCLE, style.MARKERS, strict=False):
+    for name, shift, colour, marker in zip(
+        names, spread, cycle(style.CYCLE), cycle(style.MARKERS), strict=False
+    ):
         found = {
             row: scores(records, name, "zero_shot")
             for row, records in enumerate(ways.values())
@@ -194,7 +201,9 @@ def flattery(records: Records, names: Sequence[str], kinds: Sequence[str] = FLAT
     offset = np.linspace(0.27, -0.27, len(kinds))
     place = np.arange(len(names))[::-1]
     for y, name in zip(place, names, strict=True):
-        for kind, dy, colour, marker in zip(kinds, offset, style.CYCLE, style.MARKERS, strict=False):
+        for kind, dy, colour, marker in zip(
+            kinds, offset, cycle(style.CYCLE), cycle(style.MARKERS), strict=False
+        ):
             value = scores(records, name, kind)
             axes.plot([value.low, value.high], [y + dy] * 2, color=colour, linewidth=1.4)
             label = protocol_name(kind) if y == place[0] else None
