@@ -35,7 +35,7 @@ lab: $(INSTALLED) ## open the notebooks in JupyterLab
 lint: $(INSTALLED) ## check style
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 
-clean: ## remove what the commands made (not .venv, not fetched data)
+clean: ## remove what the commands made, checkpoints too (not .venv, not data/)
 	rm -rf build _build book/executed book/generated book/_static/vendor .snakemake .pytest_cache .ruff_cache
 
 $(INSTALLED): pyproject.toml constraints.txt

@@ -61,6 +61,14 @@ def test_nothing_is_asked_of_other_hosts_and_words_cannot_close_the_script(made,
     assert stream_player.player(frame, TRUTH, NOTHING, words, scores, overlap=0.5).count("</script>") == 1
 
 
+def test_two_players_of_one_stream_have_names_of_their_own(frame):
+    keys = set()
+    for said in (NOTHING, TRUTH):
+        page = stream_player.player(frame, TRUTH, said, WORDS, np.zeros((40, 2)), overlap=0.5)
+        keys |= set(re.findall(r'id="(stream-\w+)"', page))
+    assert len(keys) == 2
+
+
 def test_parts_of_different_streams_are_refused(frame):
     with pytest.raises(ValueError, match="not of one stream"):
         stream_player.player(frame[:-1], TRUTH, NOTHING, WORDS, np.zeros((40, 2)), overlap=0.5)

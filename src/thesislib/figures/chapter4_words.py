@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from IPython.display import Markdown
 
+from thesislib.figures import tables
 from thesislib.figures.chapter4_numbers import AIM, of_goals, verdict
 from thesislib.figures.letters import top_pairs
 from thesislib.figures.signer_scores import (
@@ -251,8 +252,8 @@ def by_set(records: Records) -> dict[str, list[Mapping[str, Any]]]:
 
 
 def missing(what: str, command: str) -> Markdown:
-    """Return one sentence for what has no stored run yet, with the command that makes one."""
-    return Markdown(f"*No run of {what} is stored yet; `{command}` makes one.*")
+    """Return `tables.missing` as what a cell of the page shows."""
+    return Markdown(tables.missing(what, command))
 
 
 def sets_side_by_side(

@@ -26,15 +26,11 @@ from thesislib.figures.hand_model_scores import (
     score,
     values,
 )
+from thesislib.figures.tables import missing
 from thesislib.published import by_key
 
 FAILED_SD = 0.5  # a fit whose shape numbers are farther off than this has not found the person
 REPAIRED = ("aligned", "twist", "tips", "picture")  # of which a paragraph on repairs speaks
-
-
-def missing(what: str, command: str) -> str:
-    """Return one sentence for what has no stored run yet, with the command that makes one."""
-    return f"*No run of {what} is stored yet; `{command}` makes one.*"
 
 
 def of_this_run(record: Record | None) -> str:

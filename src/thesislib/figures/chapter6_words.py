@@ -9,7 +9,6 @@ from typing import Any
 
 from thesislib.evaluation.intervals import of_the_mean
 from thesislib.figures.chapter4_words import gains
-from thesislib.figures.chapter5_words import missing
 from thesislib.figures.chapter6_numbers import (
     Interval,
     Ladder,
@@ -29,7 +28,7 @@ from thesislib.figures.chapter6_numbers import (
     within_one,
 )
 from thesislib.figures.signs import RUNGS, printed_rung
-from thesislib.figures.tables import listed
+from thesislib.figures.tables import listed, missing
 from thesislib.published import by_key
 
 BEGUN = {  # start of a run -> what it had learned before

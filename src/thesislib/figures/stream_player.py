@@ -153,7 +153,7 @@ def player(
     }
     keys = {"signed": style.BLUE} | ({"spelled": style.GREY} if len(spelled) else {})
     keys |= {"said, right": style.GREEN, "said, wrong": style.ORANGE}
-    sheet = _sheet(frame)
+    sheet, events = _sheet(frame), json.dumps(data)
     alt = (
         f"{length / rate:.0f} seconds of a signer, to be played: {len(truth)} words are signed"
         + (f" and {len(spelled)} spelled" if len(spelled) else "")
@@ -162,9 +162,9 @@ def player(
     return _PLAYER.substitute(
         shown="shown" if len(spelled) else "signed",
         keys="".join(f'<i style="background:{colour}"></i>{escape(name)}' for name, colour in keys.items()),
-        key=f"stream-{hashlib.sha256(sheet).hexdigest()[:10]}",
+        key=f"stream-{hashlib.sha256(sheet + events.encode()).hexdigest()[:10]}",
         alt=escape(alt, quote=True),
-        data=json.dumps(data).replace("</", "<\\/"),
+        data=events.replace("</", "<\\/"),
         sheet=base64.b64encode(sheet).decode(),
         size=size,
         side=LARGER * size,

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 
 from thesislib.evaluation.intervals import of_the_mean
 from thesislib.evaluation.streams import WINDOW
-from thesislib.figures.chapter5_words import missing
 from thesislib.figures.chapter6_numbers import Record, chance
 from thesislib.figures.chapter6_words import count, gain, percent
 from thesislib.figures.sign_streams import FRAMES_A_SECOND
+from thesislib.figures.tables import missing
 
 # Rows of `signs_and_spelling`: what is signed, and what is known of spelling.
 SPELLING = {

@@ -36,6 +36,11 @@ def listed(names: Iterable[object]) -> str:
     return f"{', '.join(others)} and {last}" if others else last
 
 
+def missing(what: str, command: str) -> str:
+    """Return one sentence for what has no stored run yet, with the command that makes one."""
+    return f"*No run of {what} is stored yet; `{command}` makes one.*"
+
+
 def spread(numbers: Sequence[float], decimals: int) -> str:
     """Return the mean of seeds, with their standard deviation where there are several; a dash for none."""
     if not numbers:

@@ -3,7 +3,6 @@
 Each function takes a record of `frames_to_lstm`, which may be None; then it says which command makes one.
 """
 
-from thesislib.figures.chapter5_words import missing
 from thesislib.figures.chapter6_numbers import (
     Interval,
     Record,
@@ -16,7 +15,7 @@ from thesislib.figures.chapter6_numbers import (
 )
 from thesislib.figures.chapter6_words import clips_each, gain, percent
 from thesislib.figures.signs import STARTS
-from thesislib.figures.tables import listed
+from thesislib.figures.tables import listed, missing
 from thesislib.published import by_key
 
 TRANSFERS = tuple(start for start in STARTS if start != "scratch")
