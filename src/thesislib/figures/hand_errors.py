@@ -6,9 +6,7 @@ from itertools import cycle
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.path import Path
 from matplotlib.ticker import LogLocator, MaxNLocator
-from matplotlib.transforms import Bbox
 
 from thesislib.figures import style
 from thesislib.figures.hands import FINGER_COLOURS, described
@@ -20,11 +18,6 @@ NAMES = {"loss": "training loss", "lr": "learning rate"}
 DASHES = ("-", "--", "-.", ":", (0, (6, 1, 1, 1, 1, 1)))  # five, so that eight colours repeat with another
 LEGEND_INSIDE = 2  # curves whose names have room beside them
 LEGEND_LETTERS = 110  # of names beside each other below a figure
-LABEL_PLACES = ((1, 0), (-1, 0), (0, 1), (0, -1)) + tuple(
-    (x * a, y * b) for a, b in ((0.7, 0.7), (0.9, 0.4), (0.4, 0.9)) for x in (1, -1) for y in (1, -1)
-)
-LABEL_DISTANCES = (8, 14, 20, 28, 38, 50, 64)  # typographic points
-LABEL_SWEEPS = 4
 
 
 def pck_curves(
@@ -86,24 +79,22 @@ def error_by_joint(errors: Mapping[str, Sequence[float]], *, ylabel: str = "mean
 def error_against_latency(
     points: Mapping[str, tuple[float, float]],
     *,
-    highlight: Sequence[str] = (),
     xlabel: str = "latency, ms a picture on one CPU thread",
     ylabel: str = "mean error, px at 256",
 ) -> Figure:
-    """Draw systems as points, name -> (milliseconds, error), each labelled beside its point; down left is best."""
-    figure, axes = style.figure(3.9)
-    for (name, (latency, error)), marker in zip(points.items(), cycle(style.MARKERS), strict=False):
-        colour = style.ORANGE if name in highlight else style.BLUE
-        axes.plot(latency, error, marker, color=colour, markersize=8, zorder=3)
+    """Draw systems as points, name -> (milliseconds, error), colours as in `pck_curves`; down left is best."""
+    figure, axes = style.figure(3.3)
+    looks = zip(cycle(style.CYCLE), cycle(style.MARKERS[:-1]), strict=False)  # no look twice among 56
+    for (name, (latency, error)), (colour, marker) in zip(points.items(), looks, strict=False):
+        axes.plot(latency, error, marker, color=colour, markersize=8, linestyle="none", label=name, zorder=3)
     latencies, errors = np.array(list(points.values()), float).T
-    axes.set(xscale="log", yscale="log", xlabel=xlabel, ylabel=ylabel)
+    axes.set(xscale="log", xlabel=xlabel, ylabel=ylabel)
     axes.set_xlim(latencies.min() / 1.7, latencies.max() * 1.7)
-    axes.set_ylim(errors.min() / 1.25, errors.max() * 1.25)
-    for axis, ticks in ((axes.xaxis, (1, 2, 5)), (axes.yaxis, (1, 1.5, 2, 3, 5, 7))):
-        axis.set_major_locator(LogLocator(subs=ticks))
-        axis.set_major_formatter("{x:g}")
+    axes.set_ylim(errors.min() / 1.1, errors.max() * 1.1)
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter("{x:g}")
     axes.minorticks_off()
-    _label_points(figure, axes, points)
+    _legend_below(figure, axes)
     return described(figure, f"{ylabel} against {xlabel}, one point each for {listed(points)}.")
 
 
@@ -205,53 +196,3 @@ def _legend_below(figure: Figure, axes: Axes) -> None:
         figure.get_figheight() + 0.19 * -(-len(names) // columns)
     )  # what is drawn keeps its size
     figure.legend(handles, names, loc="outside lower center", ncols=columns, fontsize=9)
-
-
-def _label_points(figure: Figure, axes: Axes, points: Mapping[str, tuple[float, float]]) -> None:
-    """Write each point's name beside it, at the nearest place where it meets no point and no other name."""
-    figure.draw_without_rendering()  # lays the axes out
-    figure.set_layout_engine("none")  # names shall not move the axes they were placed in
-    pixel = figure.dpi / 72  # of one typographic point
-    frame = Bbox(axes.get_window_extent().get_points() / pixel)
-    marks = {name: axes.transData.transform(place) / pixel for name, place in points.items()}
-    dots = {name: Bbox.from_extents(*(mark - 5), *(mark + 5)) for name, mark in marks.items()}
-    placed: dict[str, tuple[float, Bbox, Path]] = {}
-    for _ in range(LABEL_SWEEPS):  # each name in turn moves to where it clashes least with all others
-        for name, mark in marks.items():
-            measure = axes.text(0, 0, name, fontsize=9, transform=axes.transAxes)
-            extent = measure.get_window_extent()
-            measure.remove()
-            boxes = [box for other, box in dots.items() if other != name]
-            boxes += [box for other, (_, box, _) in placed.items() if other != name]
-            lines = [line for other, (_, _, line) in placed.items() if other != name]
-            choices = []
-            for distance in LABEL_DISTANCES:
-                for place in LABEL_PLACES:
-                    offset = distance * np.array(place)
-                    box = _label_box(mark, offset, extent.width / pixel, extent.height / pixel)
-                    line = Path([mark, ((box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2)])
-                    clashes = box.count_overlaps(boxes) + sum(line.intersects_bbox(other) for other in boxes)
-                    clashes += sum(
-                        other.intersects_bbox(box) + other.intersects_path(line) for other in lines
-                    )
-                    clashes += 3 * (not frame.contains(box.x0, box.y0) or not frame.contains(box.x1, box.y1))
-                    choices.append((clashes, distance, len(choices), box, line))
-            _, distance, _, box, line = min(choices)
-            placed[name] = distance, box, line
-    for name, (distance, _, line) in placed.items():
-        axes.annotate(
-            name,
-            points[name],
-            tuple(line.vertices[1] - marks[name]),
-            textcoords="offset points",
-            ha="center",
-            va="center",
-            fontsize=9,
-            arrowprops=dict(arrowstyle="-", color=style.GREY, linewidth=0.6) if distance > 8 else None,
-        )
-
-
-def _label_box(mark: np.ndarray, offset: np.ndarray, width: float, height: float) -> Bbox:
-    """Return the box of a text whose nearer edge is at an offset from its mark."""
-    x, y = mark + offset + np.sign(offset) * np.array([width, height]) / 2
-    return Bbox.from_extents(x - width / 2, y - height / 2, x + width / 2, y + height / 2)
