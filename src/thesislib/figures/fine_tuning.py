@@ -5,15 +5,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from thesislib.figures import style
+from thesislib.figures import signers, style
 from thesislib.figures.chapter4_words import against, reached
 from thesislib.figures.hands import described
 from thesislib.figures.signer_scores import (
     Records,
-    Scores,
     difference,
     guessing,
     points,
@@ -74,7 +72,12 @@ def conditions(
     said = []
     for axes, (name, rows) in zip(grid[:, 0], shown.items(), strict=True):
         found = {row: scores(sets[name], row, protocol) for row in rows}
-        _panel(axes, found)
+        place = np.arange(len(rows))[::-1]  # the first on top
+        for y, value in zip(place, found.values(), strict=True):
+            signers.score_row(axes, y, value, style.BLUE)
+        signers.name_rows(axes, [CONDITIONS[row] for row in found], place)
+        header = "mean [95 % interval]" if axes is grid[0, 0] else ""
+        signers.column(axes, [value.text for value in found.values()], header, place)
         axes.set_title(name, loc="left")
         axes.axvline(guessing(sets[name]), color=style.BLACK, linewidth=1, linestyle=":", label="guessing")
         if name in bar:
@@ -83,8 +86,6 @@ def conditions(
         listed = [f"{CONDITIONS[row]} {value.mean:.1f}" for row, value in found.items()]
         listed += [f"the same network frozen, its highest row {bar[name]:.1f}"] if name in bar else []
         said.append(f"{name}: {', '.join(listed)}")
-    header, top = "mean [95 % interval]", grid[0, 0]
-    top.text(1.02, 1.01, header, transform=top.transAxes, va="bottom", fontsize=8.5, color="#555555")
     grid[-1, 0].set_xlim(0, None)
     grid[-1, 0].set_xlabel(f"accuracy, %, {protocol_name(protocol)}: small dots are signers")
     lines = {
@@ -113,7 +114,8 @@ def table(records: Records) -> pd.DataFrame:
             gain = points(difference(records, name, LAST_LAYER, protocol)) if compared else "–"
             cells[f"{protocol_name(protocol)}, %"] = found.text if found else "–"
             cells[f"{protocol_name(protocol)}, points gained"] = gain.replace("-", "−")
-        cells["seeds"] = str(scores(records, name, protocols[0]).seeds)
+        there = next(protocol for protocol in protocols if name in measured(records, protocol))
+        cells["seeds"] = str(scores(records, name, there).seeds)
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
@@ -153,20 +155,3 @@ def measured(records: Records, protocol: str) -> list[str]:
     """Return the conditions that were measured under a protocol, in the order of `CONDITIONS`."""
     there = systems_under(records, protocol)
     return [name for name in CONDITIONS if name in there]
-
-
-def _panel(axes: Axes, found: Mapping[str, Scores]) -> None:
-    """Draw a row a condition, the first on top: mean and interval, below them a dot a signer, numbers at right."""
-    place = np.arange(len(found))[::-1]
-    beside = axes.get_yaxis_transform()
-    for y, value in zip(place, found.values(), strict=True):
-        people = list(value.by_signer.values())
-        axes.plot(people, [y - 0.29] * len(people), "o", color="#777777", markersize=3.6, markeredgewidth=0)
-        axes.plot([value.low, value.high], [y, y], color=style.BLUE, linewidth=2.2, solid_capstyle="butt")
-        axes.plot(value.mean, y, "D", color=style.BLUE, markersize=6, markeredgecolor="white")
-        axes.text(1.02, y, value.text, transform=beside, va="center", fontsize=9)
-    axes.set_yticks(place, [CONDITIONS[name] for name in found])
-    axes.tick_params(axis="y", length=0)
-    axes.grid(axis="y", visible=False)
-    axes.set_ylim(-0.65, len(found) - 0.5)
-    axes.spines["left"].set_visible(False)

@@ -46,9 +46,9 @@ def systems(
     order = sorted(found, key=lambda name: found[name].mean)
     figure, axes = style.figure(ROW * len(order) + 0.9)
     for row, name in enumerate(order):
-        _row(axes, row, found[name], style.ORANGE if name in highlight else style.BLUE)
-    _name_rows(axes, [system_name(name) for name in order])
-    _column(axes, [found[name].text for name in order], "mean [95 % interval]")
+        score_row(axes, row, found[name], style.ORANGE if name in highlight else style.BLUE)
+    name_rows(axes, [system_name(name) for name in order])
+    column(axes, [found[name].text for name in order], "mean [95 % interval]")
     _guessing(axes, guessing(records))
     axes.set_xlim(0, None)
     people = len(found[order[0]].by_signer)
@@ -65,7 +65,7 @@ def ladder(steps: Sequence[Rung], *, xlabel: str = "accuracy, %") -> Figure:
     start = steps[0]
     for y, step in zip(place, steps, strict=True):
         colour = style.ORANGE if step is start else style.GREEN if step.together else style.BLUE
-        _row(axes, y, step.scores, colour)
+        score_row(axes, y, step.scores, colour)
     axes.axvline(start.scores.mean, color=style.ORANGE, linewidth=1, linestyle="--", zorder=1)
     if any(step.together for step in steps):
         line = place[[step.together for step in steps]].max() + 0.75
@@ -74,9 +74,9 @@ def ladder(steps: Sequence[Rung], *, xlabel: str = "accuracy, %") -> Figure:
         axes.text(
             -0.01, line, "together:", transform=beside, ha="right", va="center", fontsize=8.5, style="italic"
         )
-    _name_rows(axes, [step.label for step in steps], place)
+    name_rows(axes, [step.label for step in steps], place)
     gains = ["start" if step.gain is None else points(step.gain) for step in steps]
-    _column(axes, gains, "points gained", place)
+    column(axes, gains, "points gained", place)
     axes.set_xlabel(xlabel)
     said = ", ".join(f"{step.label} {step.scores.mean:.1f}" for step in steps)
     return described(figure, f"{xlabel}, one change at a time: {said}.")
@@ -209,9 +209,9 @@ def flattery(records: Records, names: Sequence[str], kinds: Sequence[str] = FLAT
             label = protocol_name(kind) if y == place[0] else None
             axes.plot(value.mean, y + dy, marker, color=colour, markersize=7, linestyle="none", label=label)
         axes.axhline(y - 0.5, color="#E3E3E3", linewidth=0.7)
-    _name_rows(axes, [system_name(name) for name in names], place)
+    name_rows(axes, [system_name(name) for name in names], place)
     gains = [points(difference(records, name, name, kinds[-1], to=kinds[0])) for name in names]
-    _column(axes, gains, f"{protocol_name(kinds[-1])}\nminus {protocol_name(kinds[0])}", place)
+    column(axes, gains, f"{protocol_name(kinds[-1])}\nminus {protocol_name(kinds[0])}", place)
     _guessing(axes, guessing(records))
     axes.set_xlabel("accuracy, %")
     _legend_below(figure, axes, columns=len(kinds))
@@ -256,7 +256,7 @@ def _people(records: Records) -> str:
     return "one stranger" if people == 1 else f"{people} strangers"
 
 
-def _row(axes: Axes, y: float, value: Scores, colour: str) -> None:
+def score_row(axes: Axes, y: float, value: Scores, colour: str) -> None:
     """Draw one row: the interval as a bar, the mean on it, and below it a dot a signer."""
     below = [y - 0.29] * len(value.by_signer)
     axes.plot(
@@ -272,7 +272,8 @@ def _row(axes: Axes, y: float, value: Scores, colour: str) -> None:
     axes.plot(value.mean, y, "D", color=colour, markersize=6, markeredgecolor="white", zorder=4)
 
 
-def _name_rows(axes: Axes, names: Sequence[str], place: Sequence[float] | None = None) -> None:
+def name_rows(axes: Axes, names: Sequence[str], place: Sequence[float] | None = None) -> None:
+    """Name the rows at the left, from below to above unless places are given, and leave them room."""
     place = np.arange(len(names)) if place is None else np.asarray(place)
     axes.set_yticks(place, names)
     axes.tick_params(axis="y", length=0)
@@ -281,8 +282,8 @@ def _name_rows(axes: Axes, names: Sequence[str], place: Sequence[float] | None =
     axes.spines["left"].set_visible(False)
 
 
-def _column(axes: Axes, texts: Sequence[str], header: str, place: Sequence[float] | None = None) -> None:
-    """Write a column of numbers at the right of the rows, under a header."""
+def column(axes: Axes, texts: Sequence[str], header: str, place: Sequence[float] | None = None) -> None:
+    """Write a column of numbers at the right of the rows, under a header, from below to above as `name_rows`."""
     beside = axes.get_yaxis_transform()
     for y, text in zip(range(len(texts)) if place is None else place, texts, strict=True):
         axes.text(1.02, y, text.replace("-", "−"), transform=beside, va="center", fontsize=9)
