@@ -5,7 +5,6 @@ PROFILE ?= quick
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
-# what an earlier make left half done, because it was killed, is done again
 SNAKEMAKE := $(BIN)/snakemake --snakefile workflow/Snakefile --cores all --rerun-incomplete
 
 .DEFAULT_GOAL := help
@@ -17,8 +16,7 @@ help: ## show the targets
 	@echo "  PROFILE=quick (minutes, built-in data), smoke (a few minutes, to try) or full (the stored runs, read)"
 
 book: $(INSTALLED) ## run the chapters and build the book (PROFILE=quick)
-	@$(SNAKEMAKE) --quiet host progress reason rules --config profile=$(PROFILE)
-	@echo "The book: file://$(CURDIR)/build/book/index.html"
+	@$(BIN)/thesis book --profile $(PROFILE)
 
 records: $(INSTALLED) ## carry out the larger runs that have no record yet (hours on two cores)
 	@$(SNAKEMAKE) --keep-going records

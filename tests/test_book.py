@@ -260,6 +260,22 @@ def test_build_is_strict_and_a_failed_build_leaves_the_earlier_book(tmp_path, ca
     assert sorted(path.name for path in output.parent.iterdir()) == ["book", "book.failed"]
 
 
+def test_the_book_is_made_by_the_snakefile(monkeypatch):
+    asked = []
+
+    def run(command, **options):
+        asked.append((command, options["cwd"]))
+        return SimpleNamespace(returncode=len(asked) - 1)
+
+    monkeypatch.setattr(book.subprocess, "run", run)
+    assert book.make("smoke") == paths.BUILD / "book" / "index.html"
+    with pytest.raises(book.BookError, match="stands above"):
+        book.make("smoke")
+    command, folder = asked[0]
+    assert command[:3] == [sys.executable, "-m", "snakemake"] and folder == paths.ROOT
+    assert command[-2:] == ["--config", "profile=smoke"]
+
+
 def test_a_book_that_cannot_be_moved_leaves_the_earlier_one(tmp_path, monkeypatch):
     pages, output = tmp_path / "pages", tmp_path / "book"
     for folder in (pages, output):

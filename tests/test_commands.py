@@ -59,15 +59,15 @@ def test_make_works_in_a_folder_with_a_space_in_its_name(tmp_path):
     tools.mkdir(parents=True)
     for name in ("Makefile", "pyproject.toml", "constraints.txt"):
         shutil.copy(paths.ROOT / name, checkout)
-    for tool in ("snakemake", "python", "ruff"):
+    for tool in ("thesis", "snakemake", "python", "ruff"):
         (tools / tool).write_text(f'#!/bin/sh\necho {tool} "$@" >> called\n')
         (tools / tool).chmod(0o755)
     (checkout / ".venv" / ".installed").touch()
     for target in ("book", "records", "unlock", "test", "lint"):
         subprocess.run(["make", target], cwd=checkout, check=True, capture_output=True)
     called = (checkout / "called").read_text().splitlines()
-    assert [line.split()[0] for line in called] == ["snakemake"] * 3 + ["python", "ruff", "ruff"]
-    assert called[0].endswith("profile=quick") and called[1].endswith("records")
+    assert [line.split()[0] for line in called] == ["thesis", *["snakemake"] * 2, "python", "ruff", "ruff"]
+    assert called[0] == "thesis book --profile quick" and called[1].endswith("records")
 
 
 def test_the_citation_file_agrees_with_the_package():

@@ -265,6 +265,22 @@ def _write_text(path: Path, text: str) -> None:
 # Building --------------------------------------------------------------------------------------------
 
 
+def make(profile: str) -> Path:
+    """Carry out the Snakefile's rule `book` on all cores, and return the path of the book's first page.
+
+    Notebooks run two at a time, and only where they, the code or the records have changed since. Raises BookError
+    where one fails or the book does.
+    """
+    command = [sys.executable, "-m", "snakemake", "--snakefile", "workflow/Snakefile", "--cores", "all"]
+    # what a run that was killed left half done is done again
+    options = ["--rerun-incomplete", "--quiet", "host", "progress", "reason", "rules"]
+    if subprocess.run(
+        [*command, *options, "--config", f"profile={profile}"], cwd=paths.ROOT, check=False
+    ).returncode:
+        raise BookError("the book was not made; what stopped it stands above")
+    return paths.BUILD / "book" / "index.html"
+
+
 def build(root: Path = paths.ROOT, output: Path = paths.BUILD / "book") -> Path:
     """Build the HTML book of a checkout from its executed notebooks and return the path of its first page.
 

@@ -106,7 +106,7 @@ def _parser() -> argparse.ArgumentParser:
     parameters(added)
 
     command("build", _build, "build the book from the executed notebooks, and check its pages")
-    profile(command("book", _book, "run every notebook, then build and check the book"))
+    profile(command("book", _book, "run the notebooks that changed, then build and check the book"))
     command("check", _check, "list the committed records and say which no longer belong to the code")
 
     added = command(
@@ -252,9 +252,7 @@ def _build(options: argparse.Namespace) -> None:
 def _book(options: argparse.Namespace) -> None:
     from thesislib import book
 
-    for notebook in book.notebooks():
-        _execute(argparse.Namespace(notebook=str(notebook), profile=options.profile, p=[]))
-    _build(options)
+    print(f"The book: {book.make(options.profile).as_uri()}")
 
 
 def _check(options: argparse.Namespace) -> int:
