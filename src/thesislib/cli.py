@@ -86,7 +86,7 @@ def _parser() -> argparse.ArgumentParser:
         added.add_argument("--profile", choices=PROFILES, default="quick", help="size of the run")
 
     def parameters(added: argparse.ArgumentParser) -> None:
-        text = "set a parameter; VALUE is JSON, or else text. May be repeated"
+        text = "set a parameter; VALUE is JSON, or else text. May be repeated; of one NAME the last counts"
         added.add_argument("-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), help=text)
 
     added = command(
