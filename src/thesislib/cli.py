@@ -123,6 +123,8 @@ def _parser() -> argparse.ArgumentParser:
     text = "pose: 21 joints; mesh: the hand model's parameters, of the stored run with all repairs"
     added.add_argument("network", choices=("pose", "mesh"), help=text)
     weights(added)
+    text = "of the joints: also write pose_int8.onnx, in eight bits, its ranges from invented hands"
+    added.add_argument("--int8", action="store_true", help=text)
     added.add_argument(
         "--out", type=Path, metavar="FOLDER", default=Path("build/export"), help="default: build/export"
     )
@@ -294,12 +296,19 @@ def _export(options: argparse.Namespace) -> None:
     from thesislib import hand_reader, pose_model
 
     if options.network == "mesh":
-        if options.weights:
-            raise ConfigError("export mesh takes the stored run's weights; leave out --weights")
+        if options.weights or options.int8:
+            raise ConfigError("export mesh takes the stored run's weights; leave out --weights and --int8")
         print(hand_reader.export(options.out))
         return
     model = pose_model.load(options.weights or pose_model.default_model())
     for path in pose_model.export(model, options.out):
+        print(path)
+    if options.int8:
+        from thesislib.chapters import eight_bits
+
+        path = options.out / "pose_int8.onnx"
+        usual = eight_bits.Config.profile("full").calibration_hands
+        eight_bits.in_eight_bits(model.network, eight_bits.calibration_images(model.config, usual), path)
         print(path)
 
 

@@ -78,6 +78,12 @@ def rendered_bars(kind, seed, count, *, signers, **settings) -> HandImages:
     )
 
 
+@pytest.fixture(scope="session")
+def draw_bars():
+    """`rendered_bars`, to be put in the renderer's place."""
+    return rendered_bars
+
+
 @pytest.fixture(scope="module")
 def build_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A build folder for one file of tests, and source hashes that are taken once."""

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 from pandas.io.formats.style import Styler
 
+from thesislib.chapters.eight_bits import MEDIAPIPE, TRAINED, WHOLE
 from thesislib.figures.joint_runs import StoredRuns, main_scores, pictures_seen, reference, seeds_of
 from thesislib.figures.joint_tables import Change, Systems, errors_by_train_hands, luck
-from thesislib.figures.tables import listed, plain
+from thesislib.figures.tables import listed, missing, plain
 from thesislib.published import comparison_table
 from thesislib.synthetic.hand import FINGERS, JOINTS
 from thesislib.transforms.hands import MEAN, STD
@@ -209,6 +210,39 @@ def speed_ups(speed: Mapping[str, Any]) -> dict[str, Any]:
         met = "met" if whole >= goal else "met at half width only" if half >= goal else "missed"
         verdicts.append(f"{goal:g} times as fast as {spoken} is {met}")
     return found | {"speed_verdict": " and ".join(verdicts), "speed_rounds": speed["config"]["rounds"]}
+
+
+def of_bits(record: Mapping[str, Any] | None) -> str:
+    """Return the paragraph on what eight bits save and cost, from a record of `eight_bits`."""
+    if record is None:
+        return missing("eight bits", "thesis run eight_bits --profile full")
+    m, latency = record["metrics"], record["metrics"]["latency"]
+    before, after = (m[f"unseen_signers_{precision}"]["epe_px_at_256"] for precision in ("fp32", "int8"))
+    faster = {
+        network: 1 / latency[f"{network}_fp32"][f"{network}_int8"][f"ratio_to_{network}_fp32"]
+        for network in (TRAINED, WHOLE)
+    }
+    said = (
+        f"The trained network's mean error is {after:.2f} px in eight bits and was {before:.2f} px; joints move "
+        f"by {m['unseen_signers_int8_from_fp32_median_px_at_256']:.1f} px of 256 (median). "
+    )
+    if m["real"]:
+        moved = max(
+            abs(both["int8"]["error_over_box"] - both["fp32"]["error_over_box"])
+            for both in m["real"].values()
+        )
+        said += f"On no set of real hands does its error change by more than {moved:.3f} of the box. "
+    said += f"It is {faster[TRAINED]:.1f} times as fast as before, and the whole width {faster[WHOLE]:.1f} times. "
+    if MEDIAPIPE in latency:
+        goal = SPEED_GOALS["mediapipe"]
+        whole = {p: 1 / latency[MEDIAPIPE][f"{WHOLE}_{p}"][f"ratio_to_{MEDIAPIPE}"] for p in ("fp32", "int8")}
+        met = "met" if whole["int8"] >= goal else "missed"
+        said += (
+            f"Beside MediaPipe's full landmark model, in turns on this machine, the whole width is "
+            f"{whole['int8']:.1f} times as fast in eight bits and {whole['fp32']:.1f} times in 32: in eight bits "
+            f"the goal of {goal} is {met}."
+        )
+    return said.strip()
 
 
 def best_and_worst_finger(group: Records) -> dict[str, str]:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from thesislib.chapters import pose_speed
+from thesislib.chapters import eight_bits, pose_speed
 from thesislib.chapters.joint_choices import OURS, Config
 from thesislib.figures.joint_runs import (
     NAMES,
@@ -122,6 +122,33 @@ def latencies(record: Mapping[str, Any]) -> pd.DataFrame:
             },
         }
     return pd.DataFrame.from_dict(rows, orient="index").fillna("–")
+
+
+def of_bits(record: Mapping[str, Any]) -> pd.DataFrame:
+    """Return one row a network and precision of `eight_bits`: its file, its latency beside two peers, its error."""
+    metrics, latency = record["metrics"], record["metrics"]["latency"]
+    width = f"{metrics['width']:g} of the width"
+    names = {eight_bits.TRAINED: f"{width}, trained", eight_bits.WHOLE: "the whole width"}
+    rows = {}
+    for network, name in names.items():
+        for precision, bits in (("fp32", "32 bits"), ("int8", "8 bits")):
+            system = f"{network}_{precision}"
+            scores = metrics[f"unseen_signers_{precision}"] if network == eight_bits.TRAINED else None
+            rows[f"{name}, {bits}"] = {
+                "file, kB": f"{metrics['bytes'][system] / 1000:,.0f}",
+                "ms": f"{latency[f'{network}_fp32'][system]['median_ms']:.2f}",
+                "of its 32 bits": _ratio(latency, system, f"{network}_fp32") if precision == "int8" else "–",
+                "of MediaPipe full": _ratio(latency, system, eight_bits.MEDIAPIPE),
+                "error, px at 256": f"{scores['epe_px_at_256']:.2f}" if scores else "–",
+            }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def _ratio(latency: Mapping[str, Any], system: str, peer: str) -> str:
+    if peer not in latency:
+        return "–"
+    row = latency[peer][system]
+    return f"{row[f'ratio_to_{peer}']:.2f} [{row['ratio_low']:.2f}, {row['ratio_high']:.2f}]"
 
 
 def timed_name(system: str) -> str:

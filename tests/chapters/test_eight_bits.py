@@ -1,0 +1,67 @@
+"""The committed pose network in eight bits: one small run, who is asked, and what is refused."""
+
+import pytest
+
+from thesislib import paths, results
+from thesislib.chapters import eight_bits, hand_sets
+from thesislib.chapters.eight_bits import PRECISIONS, TRAINED, WHOLE, Config
+from thesislib.config import ConfigError
+from thesislib.datasets.sources import DataError
+
+
+@pytest.fixture
+def folders(tmp_path, monkeypatch):
+    for name in ("QUICK_RESULTS", "RESULTS", "CACHE"):
+        monkeypatch.setattr(paths, name, tmp_path / name)
+    monkeypatch.setenv("THESIS_DATA", str(tmp_path / "raw"))
+
+
+@pytest.fixture(scope="module")
+def record(build_folder, draw_bars):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(hand_sets, "rendered", draw_bars)
+        yield eight_bits.run(Config.profile("smoke"))
+
+
+def test_a_run_tells_size_speed_and_error_before_and_after(record):
+    metrics = record["metrics"]
+    for name in (TRAINED, WHOLE):
+        assert metrics["bytes"][f"{name}_int8"] < 0.5 * metrics["bytes"][f"{name}_fp32"]
+        row = metrics["latency"][f"{name}_fp32"][f"{name}_int8"]
+        assert row["ratio_low"] <= row[f"ratio_to_{name}_fp32"] <= row["ratio_high"] and row["rounds"] == 3
+    scores = {precision: metrics[f"unseen_signers_{precision}"] for precision in PRECISIONS}
+    assert all(found["n_images"] == 16 for found in scores.values())
+    assert scores["int8"] != scores["fp32"]
+    assert metrics["unseen_signers_int8_from_fp32_median_px_at_256"] < 4  # a pixel of the input
+    assert results.state(record) == "fresh"
+
+
+def test_who_gives_the_ranges_is_never_asked(record):
+    calibration, test = (range(*record["split"][part]["signers"]) for part in ("calibration", "test"))
+    assert not set(calibration) & set(test)
+    assert record["split"]["calibration"]["hands"] == 8 and record["split"]["test"]["hands"] == 16
+
+
+def test_at_full_size_the_network_meets_the_test_hands_of_its_own_record():
+    stored = results.read_record(paths.RESULTS / "finding_joints" / "thesis-30000-hands-seed0-d5ce0c3d.json")
+    trained = eight_bits.pose_model.load(eight_bits.pose_model.default_model()).config
+    assert eight_bits._sets(Config.profile("full"), trained)["test"].hands == stored["split"]["test"]["hands"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"real_sets": ("asl8",)}, "Did you mean 'asl7'"),
+        ({"rounds": 0}, "must be positive"),
+        ({"test_hands": 0}, "must be positive"),
+    ],
+)
+def test_what_cannot_be_run_is_refused(wrong, says):
+    with pytest.raises(ConfigError, match=says):
+        Config.profile("quick", **wrong)
+
+
+def test_missing_models_stop_the_run_before_anything_is_rendered(folders):
+    with pytest.raises(DataError, match="put its wheel there"):
+        eight_bits.run(Config.profile("smoke", mediapipe=True))
+    assert not list(paths.CACHE.rglob("*")) and not list(paths.QUICK_RESULTS.rglob("*"))
