@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from thesislib import cli, paths, pose_model, results
@@ -272,3 +273,19 @@ def test_benchmark_measures_anew_and_keeps_the_full_record(monkeypatch, capsys, 
     assert cli.main(["benchmark", "--profile", "full", "-p", "mediapipe", "false"]) == 0
     assert "record: " in capsys.readouterr().out
     assert called == ["measure", "run"]
+
+
+def test_export_in_eight_bits_is_of_the_joints_alone(tmp_path, monkeypatch, capsys):
+    from thesislib.chapters import eight_bits
+
+    def images(config, number):
+        assert number == eight_bits.Config.profile("full").calibration_hands
+        return torch.randint(0, 256, (4, 3, config.size, config.size), dtype=torch.uint8)
+
+    monkeypatch.setattr(eight_bits, "calibration_images", images)
+    assert cli.main(["export", "pose", "--int8", "--out", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.split()[-1] == str(tmp_path / "pose_int8.onnx")
+    small, whole = (tmp_path / name for name in ("pose_int8.onnx", "pose.onnx"))
+    assert small.stat().st_size < 0.5 * whole.stat().st_size
+    assert cli.main(["export", "mesh", "--int8", "--out", str(tmp_path)]) == 2
+    assert "leave out --weights and --int8" in capsys.readouterr().err
