@@ -134,6 +134,7 @@ def test_parameters_are_json_or_else_text():
         (["run", "tiny", "-p", "epochs", "many"], 2, "epochs must be int"),
         (["run", "tiny", "-p", "epochs", "NaN"], 2, "epochs must be a finite number, got NaN"),
         (["run", "tiny", "-p", "epochs", "1e999"], 2, "must be a finite number, got 1e999"),
+        (["run", "tiny", "-p", "epochs", "[1, NaN]"], 2, "must be a finite number, got [1, NaN]"),
         (["execute", "03_learning_to_compare", "-p", "profile", "full"], 2, "with --profile full"),
         (["run", "tiny", "-p", "dataset", "explosive"], 1, "the loss is nan"),
         (["run", "tiny", "-p", "dataset", "huge"], 1, "No space left on device"),

@@ -166,7 +166,8 @@ def values(pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
             values[name] = json.loads(text)
         except json.JSONDecodeError:
             values[name] = text
-        if isinstance(values[name], float) and not math.isfinite(values[name]):
+        parts = values[name] if isinstance(values[name], list) else [values[name]]
+        if any(isinstance(part, float) and not math.isfinite(part) for part in parts):
             raise ConfigError(f"{name} must be a finite number, got {text}")
     if "profile" in values:
         raise ConfigError(f"choose the profile with --profile {values['profile']}, not with -p")

@@ -4,6 +4,7 @@ Beside it stands the thesis's network at full width, for its speed alone, and Me
 is here. Everything takes turns in one run.
 """
 
+import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -18,7 +19,7 @@ from torch import Tensor, nn
 from thesislib import paths, peers, pose_model, results, runtime
 from thesislib.chapters import finding_joints
 from thesislib.chapters.hand_sets import HandSet, data_entry, digest
-from thesislib.chapters.joint_choices import REAL_BOXES, decoders, hand_sets, real_hands
+from thesislib.chapters.joint_choices import decoders, hand_sets, real_crops, real_hands
 from thesislib.config import ConfigError, ExperimentConfig, unknown
 from thesislib.datasets import hands
 from thesislib.datasets.hand_images import HandImages
@@ -32,14 +33,18 @@ EXPERIMENT = "eight_bits"
 PRECISIONS = ("fp32", "int8")
 TRAINED, WHOLE = "trained", "whole_width"  # the committed network; the thesis's width, its weights random
 MEDIAPIPE = "mediapipe_full"
+REAL_SETS = (
+    "asl7",
+    *(f"{name}_samples" for name in ("freihand", "onehand10k", "panoptic", "rhd", "interhand")),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config(ExperimentConfig):
     """How many hands give the ranges, how many ask, and how often the networks take turns.
 
-    ``thesis run eight_bits --profile quick`` takes about half a minute; the profile full some minutes, and wants
-    MediaPipe's wheel as `pose_speed` does; ``-p mediapipe false`` does without.
+    ``thesis run eight_bits --profile quick`` takes about half a minute, the profile full a minute once its hands
+    are rendered. That wants MediaPipe's wheel as `pose_speed` does; ``-p mediapipe false`` does without.
     """
 
     calibration_hands: int = 256  # training hands, whose activations give the ranges
@@ -51,7 +56,7 @@ class Config(ExperimentConfig):
     profiles: ClassVar = {
         "smoke": dict(calibration_hands=8, test_hands=16, rounds=3),
         "quick": dict(calibration_hands=64, test_hands=200, rounds=20),
-        "full": dict(mediapipe=True),
+        "full": dict(mediapipe=True, real_sets=REAL_SETS),
     }
 
     def __post_init__(self) -> None:
@@ -81,13 +86,21 @@ def record_path(config: Config) -> Path:
 
 
 def data_sha256(config: Config) -> str | None:
-    """Return the digest of the hands of a run, None where its real sets are not here; nothing is rendered."""
+    """Return the digest of the hands and the network of a run, None where its real sets are not here.
+
+    Nothing is rendered.
+    """
     trained = pose_model.load(pose_model.default_model()).config
     try:
-        real = list(_real(config, trained.size).values())
+        real = _real(config, trained.size)
     except DataError:
         return None
-    return digest(list(_sets(config, trained).values()), real)
+    return _digest(_sets(config, trained), real)
+
+
+def _digest(sets: dict[str, HandSet], real: dict[tuple[str, str], HandImages]) -> str:
+    of_hands, network = digest(list(sets.values()), list(real.values())), pose_model.default_model()
+    return hashlib.sha256(of_hands.encode() + network.read_bytes()).hexdigest()
 
 
 def in_eight_bits(network: nn.Module, images: Tensor, path: Path) -> None:
@@ -99,22 +112,22 @@ def in_eight_bits(network: nn.Module, images: Tensor, path: Path) -> None:
 
 
 def calibration_images(config: finding_joints.Config, number: int) -> Tensor:
-    """Return so many of the hands that a network was trained on, uint8 [N, 3, S, S]."""
-    return torch.from_numpy(replace(hand_sets(config)["train"], hands=number).load().image)
+    """Return so many of the hands that a network was trained on, or all of them, uint8 [N, 3, S, S]."""
+    train = hand_sets(config)["train"]
+    return torch.from_numpy(replace(train, hands=min(number, train.hands)).load().image)
 
 
 def _sets(config: Config, trained: finding_joints.Config) -> dict[str, HandSet]:
     sets = hand_sets(trained)
     test = sets["test"]
     return {
-        "calibration": replace(sets["train"], hands=config.calibration_hands),
+        "calibration": replace(sets["train"], hands=min(config.calibration_hands, sets["train"].hands)),
         "test": test if config.test_hands is None else replace(test, hands=config.test_hands),
     }
 
 
 def _real(config: Config, size: int) -> dict[tuple[str, str], HandImages]:
-    crops = [(name, box) for name in config.real_sets for box in REAL_BOXES.get(name, ("keypoints",))]
-    return {(name, box): real_hands(name, box, size) for name, box in crops}
+    return {(name, box): real_hands(name, box, size) for name, box in real_crops(config)}
 
 
 def _measure(config: Config) -> dict[str, Any]:
@@ -168,7 +181,7 @@ def _measure(config: Config) -> dict[str, Any]:
         config,
         module=__name__,
         data=data_entry(
-            digest(list(sets.values()), list(real.values())),
+            _digest(sets, real),
             "ranges of activations from training hands; asked about hands of unseen signers",
             real_sets={f"{name}_{box}_box": len(of_set) for (name, box), of_set in real.items()},
         ),
