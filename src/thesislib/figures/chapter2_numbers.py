@@ -232,10 +232,10 @@ def of_bits(record: Mapping[str, Any] | None) -> str:
             for name, both in m["real"].items()
         }
         worst = max(moved, key=moved.__getitem__)
-        most, of_set = math.ceil(1000 * moved[worst]) / 1000, worst.rsplit("_", 2)[0].removesuffix("_samples")
+        most = math.ceil(1000 * moved[worst]) / 1000  # a bound is not rounded down
         said += (
             f"On no set of real hands does its error change by more than {most:.3f} of the box, that much on the "
-            f"{m['real'][worst]['int8']['n_images']} pictures of {of_set}. "
+            f"{m['real'][worst]['int8']['n_images']} pictures of {_set_of(worst)}. "
         )
     said += f"It is {faster[TRAINED]:.1f} times as fast as before, and the whole width {faster[WHOLE]:.1f} times. "
     if MEDIAPIPE in latency:
@@ -284,13 +284,18 @@ def real_no_better(group: Records) -> str:
         network, mean_pose = found["network"], found["mean_pose"]["error_over_box"]
         if mean_pose <= network["error_over_box_high"]:
             where = below if mean_pose < network["error_over_box_low"] else inside
-            where.append(name.rsplit("_", 2)[0].removesuffix("_samples"))
+            where.append(_set_of(name))
     # a set may stand in two rows, with a box of each kind
     told = [f"On {listed(dict.fromkeys(below))} that is better than the network"] if below else []
     if inside:
         sets = listed(dict.fromkeys(inside))
         told.append(f"On {sets} that is inside the network's interval, so nothing is shown there")
     return ". ".join(told) or "On no row is that as good as the network"
+
+
+def _set_of(row: str) -> str:
+    """Return the set of real hands that a row of a record is of: "rhd" of "rhd_samples_keypoints_box"."""
+    return row.rsplit("_", 2)[0].removesuffix("_samples")
 
 
 def as_pictures(inputs: np.ndarray) -> np.ndarray:
