@@ -73,6 +73,8 @@ def test_the_reference_has_seen_the_most_pictures_then_the_fewest_changes_then_t
     assert joint_runs.reference(records) is whole
     assert joint_runs.reference([few, recipe, half]) is half
     assert joint_runs.reference([rival, few]) is few
+    in_bf16 = made_up(precision="bf16")  # departs in as few fields
+    assert joint_runs.reference([in_bf16, half]) is half and joint_runs.reference([half, in_bf16]) is half
     assert joint_runs.seeds_of(again, records) == [whole, again]
     with pytest.raises(ValueError, match="no run of the thesis's network is among these 1"):
         joint_runs.reference([rival])
@@ -187,7 +189,7 @@ def of_all_questions() -> dict[str, dict]:
 def test_stored_runs_are_sorted_by_what_they_are_asked():
     of = of_all_questions()
     runs = joint_runs.by_question(list(of.values()))
-    assert runs.usual is of["usual"] and runs.rival is of["rival"]
+    assert runs.usual is of["usual"] and joint_runs.usual_rival(runs.networks) is of["rival"]
     assert runs.large == [of["large"]]
     assert runs.networks == [of[n] for n in ("usual", "again", "as rivals", "rival", "second", "its own way")]
     # a change stays one, however often it is repeated, and though it is closer to the profile full
@@ -216,7 +218,8 @@ def test_only_the_rivals_own_way_to_learn_puts_ours_beside_them():
 
 def test_without_a_rival_of_its_size_there_is_no_small_training():
     records = [made_up(), made_up(**SMALL)]
-    assert joint_runs.by_question(records) == joint_runs.StoredRuns(records, None, [], None, [], [])
+    assert joint_runs.by_question(records) == joint_runs.StoredRuns(records, None, [], [], [])
+    assert joint_runs.usual_rival(records) is None
     strangers = [made_up(network=name, **SMALL) for name in ("resnet34", "cpm")]
     for without_ours in ([*strangers], [made_up(), *strangers], []):
         assert joint_runs.by_question(without_ours).large == without_ours
@@ -225,7 +228,7 @@ def test_without_a_rival_of_its_size_there_is_no_small_training():
 def test_rivals_tell_only_what_other_rivals_do_not_do():
     of = of_all_questions()
     runs = joint_runs.by_question(list(of.values()))
-    systems = joint_runs.named(runs.networks, runs.usual, rival=runs.rival)
+    systems = joint_runs.named(runs.networks, runs.usual, rival=joint_runs.usual_rival(runs.networks))
     assert list(systems) == [
         "the thesis's network, width 0.5",
         "the thesis's network, width 0.5, adamw optimizer, lr max 0.001",
@@ -234,15 +237,46 @@ def test_rivals_tell_only_what_other_rivals_do_not_do():
         "ResNet-34, no pooling, batch size 8, adam optimizer, lr max 0.1",
     ]
     assert systems["the thesis's network, width 0.5"] == [of["usual"], of["again"]]
-    told = chapter2_numbers.of_networks(systems, of["large"])
+    told = chapter2_numbers.of_networks(systems)
     assert "Each has seen 8,000 hands 6 times." in told
     assert "Lowest is ResNet-34, no pooling, batch size 8, adam optimizer, lr max 0.1 with 39.0 px" in told
-    assert "the first row has 46.0 px, the mean pose 225.0 px" in told and "ends at 20.0 px" in told
+    assert "the first row has 46.0 px, the mean pose 225.0 px" in told
     assert "1 of the 5 rows has more than one seed" in told
     assert "Luck alone takes two such rows 22.0 px apart, so that is no difference." in told
-    assert chapter2_numbers.of_networks({}, of["large"]) == ""
     alone = {name: group[:1] for name, group in systems.items()}
-    assert "With one seed each" in chapter2_numbers.of_networks(alone, of["large"])
+    assert "With one seed each" in chapter2_numbers.of_networks(alone)
+    one = dict(list(systems.items())[:1])
+    assert chapter2_numbers.of_networks({}) == chapter2_numbers.of_networks(one) == ""
+
+
+def test_the_large_training_tells_sizes_and_precision_and_what_it_adds():
+    of = of_all_questions()
+    of["whole"] = made_up(18.0, loss="cross_entropy", precision="bf16")
+    of["large rival"] = made_up(24.0, network="resnet34", precision="bf16", **ADAMW)
+    of["longer rival"] = made_up(23.0, network="cpm", epochs=900, **ADAMW)
+    runs = joint_runs.by_question(list(of.values()))
+    small = joint_runs.named(runs.networks, runs.usual, rival=joint_runs.usual_rival(runs.networks))
+    assert runs.large == [of[n] for n in ("large", "whole", "large rival", "longer rival")]
+    large = joint_runs.named(runs.large, of["large"], rival=joint_runs.usual_rival(runs.large))
+    assert list(large) == [
+        "the thesis's network, width 0.5",
+        "the thesis's network, bf16 precision",
+        "ResNet-34, no pooling, bf16 precision",
+        "convolutional pose machine, epochs 900",
+    ]
+    assert "Each has seen" not in chapter2_numbers.of_networks(large)
+    told = chapter2_numbers.of_longer_training(small, large)
+    assert told.endswith(
+        "shows more pictures, and takes the thesis's network, width 0.5 from 46.0 to 20.0 px, ResNet-34, "
+        "no pooling from 42.0 to 24.0 px and convolutional pose machine from 43.0 to 23.0 px."
+    )
+    alike = {name: group for name, group in large.items() if "900" not in name}
+    assert (
+        "Each has seen 200,000 hands 20 times. Lowest is the thesis's network, bf16 precision with 18.0 px"
+        in (chapter2_numbers.of_networks(alike))
+    )
+    assert "shows 83.3 times as many pictures" in chapter2_numbers.of_longer_training(small, alike)
+    assert chapter2_numbers.of_longer_training(small, {}) == ""
 
 
 def test_luck_is_students_t_for_two_means():
@@ -344,20 +378,31 @@ def test_the_curve_over_hands_is_of_runs_that_saw_as_many_pictures():
     assert joint_tables.errors_by_train_hands([]) == {} and chapter2_numbers.of_more_hands(nothing) == ""
 
 
-def test_real_hands_are_those_of_the_reference_over_all_its_seeds():
+def test_real_hands_are_those_of_the_first_system_over_all_its_seeds_beside_the_means_of_others():
     sets = {"asl7_given_box": 0.1, "freihand_samples_keypoints_box": 0.2}
-    records = [
-        made_up(train_hands=1000, real={"asl7_given_box": 0.9}, real_sets=("asl7",)),
-        made_up(real=sets, real_sets=("asl7", "freihand_samples")),
-        made_up(seed=1, real={"asl7_given_box": 0.3}, real_sets=("asl7",)),
-    ]
-    table = joint_tables.real_hands(records)
+    systems = {
+        "ours": [
+            made_up(real=sets, real_sets=("asl7", "freihand_samples")),
+            made_up(seed=1, real={"asl7_given_box": 0.3}, real_sets=("asl7",)),
+        ],
+        "rival": [made_up(network="resnet34", real={"asl7_given_box": 0.15}, real_sets=("asl7",))],
+        "untested": [made_up(network="cpm")],
+    }
+    table = joint_tables.real_hands(systems)
     assert list(table["n seeds"]) == ["2", "1"]
     assert list(table["network, mean"]) == ["0.200 ± 0.141", "0.200"]
+    assert list(table["rival, mean"]) == ["0.150", "–"] and set(table["untested, mean"]) == {"–"}
     assert list(table.index) == [
         "asl7, cut out by the given box",
         "freihand samples, cut out by the keypoints box",
     ]
+    assert joint_tables.real_errors(systems) == {
+        "asl7_given_box": {"ours": pytest.approx(0.2), "rival": 0.15},
+        "freihand_samples_keypoints_box": {"ours": 0.2},
+    }
+    told = chapter2_numbers.of_real_networks(systems)
+    assert told == "Of 1 rows, the lowest mean error is that of rival on 1 (asl7)."
+    assert chapter2_numbers.of_real_networks({"ours": systems["ours"]}) == ""
 
 
 # Numbers in sentences -----------------------------------------------------------------------------------

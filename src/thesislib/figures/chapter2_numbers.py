@@ -8,8 +8,15 @@ import numpy as np
 from pandas.io.formats.style import Styler
 
 from thesislib.chapters.eight_bits import MEDIAPIPE, TRAINED, WHOLE
-from thesislib.figures.joint_runs import StoredRuns, main_scores, pictures_seen, reference, seeds_of
-from thesislib.figures.joint_tables import Change, Systems, errors_by_train_hands, luck
+from thesislib.figures.joint_runs import (
+    OURS_ALONE,
+    StoredRuns,
+    main_scores,
+    pictures_seen,
+    reference,
+    seeds_of,
+)
+from thesislib.figures.joint_tables import Change, Systems, errors_by_train_hands, luck, real_errors
 from thesislib.figures.tables import listed, missing, plain
 from thesislib.published import comparison_table
 from thesislib.synthetic.hand import FINGERS, JOINTS
@@ -108,15 +115,14 @@ def of_stored_runs(stored: Records, speeds: Records) -> dict[str, Any]:
     return numbers | speed_ups(speeds[-1])
 
 
-def of_networks(systems: Systems, larger: Mapping[str, Any]) -> str:
-    """Return the paragraph on networks that were trained on the same hands, equally often; '' without any.
+def of_networks(systems: Systems) -> str:
+    """Return the paragraph on networks that were trained on the same hands, equally often; '' of fewer than two.
 
-    The first system is the thesis's network; ``larger`` is the record of its larger training.
+    The first system is the thesis's network.
     """
-    if not systems:
+    if len(systems) < 2:
         return ""
     ours = next(iter(systems.values()))[0]
-    config = ours["config"]
     scores = {name: [main_scores(r) for r in group] for name, group in systems.items()}
     errors = {name: _mean(of, "epe_px_at_256") for name, of in scores.items()}
     areas = {name: _mean(of, "auc_0_30_px_at_256") for name, of in scores.items()}
@@ -130,15 +136,54 @@ def of_networks(systems: Systems, larger: Mapping[str, Any]) -> str:
         verdict = "no difference" if np.mean(first) - np.mean(lowest) <= reach else "a difference"
         apart = f" Luck alone takes two such rows {reach:.1f} px apart, so that is {verdict}."
     mean_pose = ours["metrics"]["unseen_signers_mean_pose"]["epe_px_at_256"]
-    return (
-        f"Each has seen {config['train_hands']:,} hands {config['epochs']} times. Lowest is {best} with "
-        f"{errors[best]:.1f} px; the first row has {next(iter(errors.values())):.1f} px, the mean pose "
-        f"{mean_pose:.1f} px.{apart} By AUC, the mean share of joints found over all distances up to 30 px, "
-        f"which a few large errors cannot spoil, the highest is {nearest} with {areas[nearest]:.3f}. The thesis's "
-        f"network has not learned all it can: its larger training above ends at "
-        f"{main_scores(larger)['epe_px_at_256']:.1f} px. Rivals have none. "
+    seen = {(r["config"]["train_hands"], r["config"]["epochs"]) for group in systems.values() for r in group}
+    told = (
+        [f"Each has seen {hands:,} hands {epochs} times. " for hands, epochs in seen]
+        if len(seen) == 1
+        else []
+    )
+    return "".join(told) + (
+        f"Lowest is {best} with {errors[best]:.1f} px; the first row has {next(iter(errors.values())):.1f} px, "
+        f"the mean pose {mean_pose:.1f} px.{apart} By AUC, the mean share of joints found over all distances up to "
+        f"30 px, which a few large errors cannot spoil, the highest is {nearest} with {areas[nearest]:.3f}. "
         + _seeds_told([len(group) for group in systems.values()])
     )
+
+
+def of_longer_training(small: Systems, large: Systems) -> str:
+    """Return what networks that have both trainings gain from the large one; '' where none has both."""
+
+    def by_network(systems: Systems) -> dict[tuple[Any, ...], tuple[str, Records]]:
+        found: dict[tuple[Any, ...], tuple[str, Records]] = {}
+        for name, group in systems.items():  # the first row of a network is the one that learns as usual
+            found.setdefault(tuple(group[0]["config"][of] for of in ("network", *OURS_ALONE)), (name, group))
+        return found
+
+    before, after = by_network(small), by_network(large)
+    both = {name: (group, after[network][1]) for network, (name, group) in before.items() if network in after}
+    if not both:
+        return ""
+    more = {pictures_seen(b[0]) / pictures_seen(a[0]) for a, b in both.values()}
+    times = f"{more.pop():.3g} times as many" if len(more) == 1 else "more"
+    gains = [f"{name} from {_mean_error(a):.1f} to {_mean_error(b):.1f} px" for name, (a, b) in both.items()]
+    return (
+        "None has learned all it can here. The large training above shows "
+        f"{times} pictures, and takes {listed(gains)}."
+    )
+
+
+def of_real_networks(systems: Systems) -> str:
+    """Return on how many sets of real hands each network is the nearest; '' of fewer than two networks."""
+    nearest: dict[str, list[str]] = {}
+    for row, errors in real_errors(systems).items():
+        if len(errors) > 1:
+            nearest.setdefault(min(errors, key=errors.__getitem__), []).append(_set_of(row))
+    rows = sum(len(sets) for sets in nearest.values())
+    told = [
+        f"{name} on {len(sets)} ({', '.join(dict.fromkeys(sets))})"
+        for name, sets in sorted(nearest.items(), key=lambda item: -len(item[1]))
+    ]
+    return f"Of {rows} rows, the lowest mean error is that of {listed(told)}." if told else ""
 
 
 def of_changes(changes: Mapping[str, Change]) -> str:
@@ -319,3 +364,7 @@ def printed_and_measured(stored: Records) -> Styler:
 
 def _mean(scores: Sequence[Mapping[str, float]], key: str) -> float:
     return float(np.mean([score[key] for score in scores]))
+
+
+def _mean_error(group: Records) -> float:
+    return _mean([main_scores(record) for record in group], "epe_px_at_256")

@@ -37,18 +37,18 @@ def reference(records: Records) -> Mapping[str, Any]:
     """Return the run that a page is about, and that tables compare all others with.
 
     It is a run of the thesis's network: of those that have seen the most pictures the one whose configuration
-    departs in the fewest fields from the profile full, and of its seeds the lowest. Raises ValueError where there
-    is none.
+    departs in the fewest fields from the profile full, fp32 before bf16, and of its seeds the lowest. Raises
+    ValueError where there is none.
     """
     ours = [record for record in records if record["config"]["network"] == OURS]
     if not ours:
         raise ValueError(f"no run of the thesis's network is among these {len(records)} records")
     usual = choices(Config.profile("full").as_dict())
 
-    def rank(record: Mapping[str, Any]) -> tuple[int, int, int]:
+    def rank(record: Mapping[str, Any]) -> tuple[int, int, bool, int]:
         chosen = choices(record["config"])
         departing = sum(value != usual.get(name) for name, value in chosen.items())
-        return -pictures_seen(record), departing, record["config"]["seed"]
+        return -pictures_seen(record), departing, chosen["precision"] != "fp32", record["config"]["seed"]
 
     return min(ours, key=rank)
 
@@ -74,7 +74,6 @@ class StoredRuns:
     large: Records  # those that have seen more pictures than the small training
     usual: Mapping[str, Any] | None  # the thesis's network, trained small, as the large one is
     networks: Records  # it and rivals; a row tells where a rival learns in another way than most
-    rival: Mapping[str, Any] | None  # one that learns as most rivals do
     changes: Records  # it, and runs that differ from it in one choice
     hands: Records  # it, and runs that have seen as many pictures of fewer or of more hands
 
@@ -87,11 +86,10 @@ def by_question(records: Records) -> StoredRuns:
     """
     usual = _small_training(records)
     if usual is None:
-        return StoredRuns(records, None, [], None, [], [])
+        return StoredRuns(records, None, [], [], [])
     equal = [record for record in records if _size(record) == _size(usual)]
     rivals = [record for record in equal if record["config"]["network"] != OURS]
-    recipes = [_how_it_learns(record) for record in rivals]
-    rival = max(rivals, key=lambda record: recipes.count(_how_it_learns(record)))
+    rival = usual_rival(rivals)
     changes = [
         record
         for record in equal
@@ -113,10 +111,16 @@ def by_question(records: Records) -> StoredRuns:
         large=[record for record in records if pictures_seen(record) > pictures_seen(usual)],
         usual=usual,
         networks=[*seeds_of(usual, equal), *as_rivals, *rivals],
-        rival=rival,
         changes=changes,
         hands=hands if len(by_seed(hands)) > 1 else [],
     )
+
+
+def usual_rival(records: Records) -> Mapping[str, Any] | None:
+    """Return the first rival that learns as most rivals among the records do, None where there is none."""
+    rivals = [record for record in records if record["config"]["network"] != OURS]
+    recipes = [_how_it_learns(record) for record in rivals]
+    return max(rivals, key=lambda record: recipes.count(_how_it_learns(record)), default=None)
 
 
 def pictures_seen(record: Mapping[str, Any]) -> int:
@@ -168,10 +172,12 @@ def label(
 
     What makes the thesis's network another one (its width, its stem) is told against the thesis's own, so that a
     narrower network is never called the thesis's alone. Where a page says how rivals usually learn, ``rival`` is
-    one that does, and rivals tell what differs from it.
+    one that does, and rivals tell what differs from it; the size and the precision of their training are told
+    against ``against``.
     """
     if rival is not None and record["config"]["network"] != OURS:
-        usual = rival["config"] | {"loss": "default"}
+        same = {name: against["config"][name] for name in (*SIZE, "precision")}
+        usual = rival["config"] | {"loss": "default"} | same
     else:
         full = Config.profile("full").as_dict()
         usual = against["config"] | {name: full[name] for name in OURS_ALONE}

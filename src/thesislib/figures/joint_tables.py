@@ -18,7 +18,6 @@ from thesislib.figures.joint_runs import (
     by_seed,
     departures,
     main_scores,
-    reference,
     seeds_of,
 )
 from thesislib.figures.tables import spread
@@ -74,21 +73,17 @@ def decoders(record: Mapping[str, Any]) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def real_hands(records: Records) -> pd.DataFrame:
+def real_hands(systems: Systems) -> pd.DataFrame:
     """Return one row a real test set: errors in parts of the longer side of the labelled joints' box.
 
-    It is that of the run the page is about, `reference`, means over its seeds; a seed that was not tested on a set
-    is left out of its row.
+    Most columns are the first system's, means over its seeds, where a seed that was not tested on a set is left out
+    of its row; each other system has a column of means.
     """
-    tested: dict[str, list[Mapping[str, Any]]] = {}
-    for record in seeds_of(reference(records), records):
-        for name, found in record["metrics"]["real"].items():
-            tested.setdefault(name, []).append(found)
+    (_, ours), *others = systems.items()
     rows = {}
-    for name, found in tested.items():
+    for name, found in _tested(ours).items():
         network = [of_seed["network"] for of_seed in found]
-        of_set, _, box = name.removesuffix("_box").rpartition("_")
-        rows[f"{of_set.replace('_', ' ')}, cut out by the {box} box"] = {
+        rows[real_set(name)] = {
             "n": str(network[0]["n_images"]),
             "n seeds": str(len(network)),
             "network, mean": _over_seeds(network, "error_over_box", digits=3),
@@ -96,8 +91,41 @@ def real_hands(records: Records) -> pd.DataFrame:
             "drawn again": f"{people} people" if (people := network[0].get("n_signers", 0)) > 1 else "images",
             "median": _over_seeds(network, "error_over_box_median", digits=3),
             "mean pose": f"{found[0]['mean_pose']['error_over_box']:.3f}",
+            **{
+                f"{other}, mean": _over_seeds(
+                    [seed["network"] for seed in tested], "error_over_box", digits=3
+                )
+                if (tested := _tested(group).get(name))
+                else "–"
+                for other, group in others
+            },
         }
     return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def real_set(row: str) -> str:
+    """Return what a page calls a row of a record's real hands, such as "asl7_given_box"."""
+    of_set, _, box = row.removesuffix("_box").rpartition("_")
+    return f"{of_set.replace('_', ' ')}, cut out by the {box} box"
+
+
+def real_errors(systems: Systems) -> dict[str, dict[str, float]]:
+    """Return row of `real_hands` -> system -> mean error over the box, its seeds together, where it was tested."""
+    errors: dict[str, dict[str, float]] = {}
+    for system, group in systems.items():
+        for row, found in _tested(group).items():
+            of_seeds = [of_seed["network"]["error_over_box"] for of_seed in found]
+            errors.setdefault(row, {})[system] = float(np.mean(of_seeds))
+    return errors
+
+
+def _tested(group: Records) -> dict[str, list[Mapping[str, Any]]]:
+    """Return {row of real hands: what each seed that was tested on it has found}."""
+    tested: dict[str, list[Mapping[str, Any]]] = {}
+    for record in group:
+        for name, found in record["metrics"]["real"].items():
+            tested.setdefault(name, []).append(found)
+    return tested
 
 
 def latencies(record: Mapping[str, Any]) -> pd.DataFrame:
