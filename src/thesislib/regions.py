@@ -31,7 +31,7 @@ class Regions:
         at = self.in_picture(points.expand(len(images), -1, -1))  # [N, size * size, 2]
         grid = (2 * at / images.shape[-1] - 1).reshape(-1, size, size, 2)
         cut = F.grid_sample(images.float(), grid, padding_mode="border", align_corners=False)
-        return cut.round().clamp(0, 255).to(torch.uint8)
+        return cut.round().to(torch.uint8)
 
 
 def about_middle(images: Tensor, *, share: float = 1.0, turn: float = 0.0, mirrored: bool = False) -> Regions:

@@ -8,15 +8,17 @@ import numpy as np
 from pandas.io.formats.style import Styler
 
 from thesislib.chapters.eight_bits import MEDIAPIPE, TRAINED, WHOLE
+from thesislib.config import digest
 from thesislib.figures.joint_runs import (
-    OURS_ALONE,
+    SIZE,
     StoredRuns,
+    choices,
     main_scores,
     pictures_seen,
     reference,
     seeds_of,
 )
-from thesislib.figures.joint_tables import Change, Systems, errors_by_train_hands, luck, real_errors
+from thesislib.figures.joint_tables import Change, Systems, errors_by_train_hands, luck
 from thesislib.figures.tables import listed, missing, plain
 from thesislib.published import comparison_table
 from thesislib.synthetic.hand import FINGERS, JOINTS
@@ -136,13 +138,9 @@ def of_networks(systems: Systems) -> str:
         verdict = "no difference" if np.mean(first) - np.mean(lowest) <= reach else "a difference"
         apart = f" Luck alone takes two such rows {reach:.1f} px apart, so that is {verdict}."
     mean_pose = ours["metrics"]["unseen_signers_mean_pose"]["epe_px_at_256"]
-    seen = {(r["config"]["train_hands"], r["config"]["epochs"]) for group in systems.values() for r in group}
-    told = (
-        [f"Each has seen {hands:,} hands {epochs} times. " for hands, epochs in seen]
-        if len(seen) == 1
-        else []
-    )
-    return "".join(told) + (
+    config = ours["config"]
+    return (
+        f"Each has seen {config['train_hands']:,} hands {config['epochs']} times. "
         f"Lowest is {best} with {errors[best]:.1f} px; the first row has {next(iter(errors.values())):.1f} px, "
         f"the mean pose {mean_pose:.1f} px.{apart} By AUC, the mean share of joints found over all distances up to "
         f"30 px, which a few large errors cannot spoil, the highest is {nearest} with {areas[nearest]:.3f}. "
@@ -151,39 +149,36 @@ def of_networks(systems: Systems) -> str:
 
 
 def of_longer_training(small: Systems, large: Systems) -> str:
-    """Return what networks that have both trainings gain from the large one; '' where none has both."""
+    """Return what networks that have both trainings gain from the large one; '' where none has both.
 
-    def by_network(systems: Systems) -> dict[tuple[Any, ...], tuple[str, Records]]:
-        found: dict[tuple[Any, ...], tuple[str, Records]] = {}
-        for name, group in systems.items():  # the first row of a network is the one that learns as usual
-            found.setdefault(tuple(group[0]["config"][of] for of in ("network", *OURS_ALONE)), (name, group))
+    A network's two trainings are alike in all but their size and precision.
+    """
+
+    def by_training(systems: Systems) -> dict[str, tuple[str, Records]]:
+        found = {}
+        for name, group in systems.items():
+            config = group[0]["config"]
+            alike = {of: value for of, value in choices(config).items() if of not in (*SIZE, "precision")}
+            found[digest({"network": config["network"], **alike})] = (name, group)
         return found
 
-    before, after = by_network(small), by_network(large)
-    both = {name: (group, after[network][1]) for network, (name, group) in before.items() if network in after}
+    after = by_training(large)
+    both = {
+        name: (group, after[training][1])
+        for training, (name, group) in by_training(small).items()
+        if training in after
+    }
     if not both:
         return ""
-    more = {pictures_seen(b[0]) / pictures_seen(a[0]) for a, b in both.values()}
-    times = f"{more.pop():.3g} times as many" if len(more) == 1 else "more"
     gains = [f"{name} from {_mean_error(a):.1f} to {_mean_error(b):.1f} px" for name, (a, b) in both.items()]
+    lower = sum(_mean_error(b) < _mean_error(a) for a, b in both.values())
+    one, other = next(iter(both.values()))
+    times = pictures_seen(other[0]) / pictures_seen(one[0])
     return (
-        "None has learned all it can here. The large training above shows "
-        f"{times} pictures, and takes {listed(gains)}."
+        f"Is it long enough? The large training above, of {other[0]['config']['train_hands']:,} hands, shows "
+        f"{times:.3g} times as many pictures, and takes {listed(gains)}: {lower} of {len(both)} "
+        f"end{'s' * (lower == 1)} lower."
     )
-
-
-def of_real_networks(systems: Systems) -> str:
-    """Return on how many sets of real hands each network is the nearest; '' of fewer than two networks."""
-    nearest: dict[str, list[str]] = {}
-    for row, errors in real_errors(systems).items():
-        if len(errors) > 1:
-            nearest.setdefault(min(errors, key=errors.__getitem__), []).append(_set_of(row))
-    rows = sum(len(sets) for sets in nearest.values())
-    told = [
-        f"{name} on {len(sets)} ({', '.join(dict.fromkeys(sets))})"
-        for name, sets in sorted(nearest.items(), key=lambda item: -len(item[1]))
-    ]
-    return f"Of {rows} rows, the lowest mean error is that of {listed(told)}." if told else ""
 
 
 def of_changes(changes: Mapping[str, Change]) -> str:
@@ -290,8 +285,8 @@ def of_bits(record: Mapping[str, Any] | None) -> str:
         said += (
             f"Beside MediaPipe's full landmark model, as published and under LiteRT, in turns on that machine, the "
             f"whole width is {whole['int8']:.1f} times as fast in eight bits and {whole['fp32']:.1f} times in 32: "
-            f"in eight bits the goal of {goal} is {met}, for the speed alone. What eight bits cost the whole width "
-            "is not known, because none is trained at length."
+            f"in eight bits the goal of {goal} is {met}, for the speed alone, because its "
+            "weights are random here."
         )
     return said.strip()
 

@@ -68,10 +68,10 @@ def choices(config: Mapping[str, Any]) -> dict[str, Any]:
 class StoredRuns:
     """Stored runs by what a page asks them; what answers nothing is in none.
 
-    All but ``large`` are of one size, the small training, and empty where no rival has it.
+    All but ``large`` and ``hands`` are of one size, the small training, and empty where no rival has it.
     """
 
-    large: Records  # those that have seen more pictures than the small training
+    large: Records  # those of the reference's size; all, where there is no small training
     usual: Mapping[str, Any] | None  # the thesis's network, trained small, as the large one is
     networks: Records  # it and rivals; a row tells where a rival learns in another way than most
     changes: Records  # it, and runs that differ from it in one choice
@@ -108,7 +108,7 @@ def by_question(records: Records) -> StoredRuns:
         if set(departures(record, usual)) <= set(SIZE) and pictures_seen(record) == pictures_seen(usual)
     ]
     return StoredRuns(
-        large=[record for record in records if pictures_seen(record) > pictures_seen(usual)],
+        large=[record for record in records if _size(record) == _size(reference(records))],
         usual=usual,
         networks=[*seeds_of(usual, equal), *as_rivals, *rivals],
         changes=changes,

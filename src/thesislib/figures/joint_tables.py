@@ -76,8 +76,8 @@ def decoders(record: Mapping[str, Any]) -> pd.DataFrame:
 def real_hands(systems: Systems) -> pd.DataFrame:
     """Return one row a real test set: errors in parts of the longer side of the labelled joints' box.
 
-    Most columns are the first system's, means over its seeds, where a seed that was not tested on a set is left out
-    of its row; each other system has a column of means.
+    Columns are the first system's, means over its seeds, where a seed that was not tested on a set is left out of
+    its row; each other system has a last column of means.
     """
     (_, ours), *others = systems.items()
     rows = {}
@@ -86,15 +86,13 @@ def real_hands(systems: Systems) -> pd.DataFrame:
         rows[real_set(name)] = {
             "n": str(network[0]["n_images"]),
             "n seeds": str(len(network)),
-            "network, mean": _over_seeds(network, "error_over_box", digits=3),
+            "mean": _over_seeds(network, "error_over_box", digits=3),
             "95 %, first seed": "{error_over_box_low:.3f} to {error_over_box_high:.3f}".format(**network[0]),
             "drawn again": f"{people} people" if (people := network[0].get("n_signers", 0)) > 1 else "images",
             "median": _over_seeds(network, "error_over_box_median", digits=3),
             "mean pose": f"{found[0]['mean_pose']['error_over_box']:.3f}",
             **{
-                f"{other}, mean": _over_seeds(
-                    [seed["network"] for seed in tested], "error_over_box", digits=3
-                )
+                other: _over_seeds([seed["network"] for seed in tested], "error_over_box", digits=3)
                 if (tested := _tested(group).get(name))
                 else "–"
                 for other, group in others
@@ -107,16 +105,6 @@ def real_set(row: str) -> str:
     """Return what a page calls a row of a record's real hands, such as "asl7_given_box"."""
     of_set, _, box = row.removesuffix("_box").rpartition("_")
     return f"{of_set.replace('_', ' ')}, cut out by the {box} box"
-
-
-def real_errors(systems: Systems) -> dict[str, dict[str, float]]:
-    """Return row of `real_hands` -> system -> mean error over the box, its seeds together, where it was tested."""
-    errors: dict[str, dict[str, float]] = {}
-    for system, group in systems.items():
-        for row, found in _tested(group).items():
-            of_seeds = [of_seed["network"]["error_over_box"] for of_seed in found]
-            errors.setdefault(row, {})[system] = float(np.mean(of_seeds))
-    return errors
 
 
 def _tested(group: Records) -> dict[str, list[Mapping[str, Any]]]:

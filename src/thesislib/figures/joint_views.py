@@ -1,0 +1,100 @@
+"""What test-time augmentation brings, and how far off MediaPipe's model is, from records of `view_averaging`."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from thesislib.chapters.eight_bits import MEDIAPIPE
+from thesislib.chapters.view_averaging import SHARES, SINGLE, SYNTHETIC, TURNS_DEGREES, VIEWS
+from thesislib.figures.chapter2_numbers import GOAL
+from thesislib.figures.joint_tables import real_set
+from thesislib.figures.tables import listed, missing
+
+INVENTED = "invented hands of unseen signers"
+VIEWED = f"{VIEWS}_views"
+
+
+def settings() -> dict[str, Any]:
+    """Return what the views are: how many, the smallest share of a picture's side, and the turn in degrees."""
+    return {"views": VIEWS, "view_share": f"{min(SHARES):.0%}", "view_turn": f"{max(TURNS_DEGREES):g}"}
+
+
+def table(record: Mapping[str, Any]) -> pd.DataFrame:
+    """Return one row a set of hands, one column a finder: mean error in parts of the joints' box, its longer side.
+
+    Brackets hold 95 % when people are drawn again, or pictures where a set has fewer than two known people.
+    """
+    finders = record["metrics"]["finders"]
+    rows = {}
+    for row, single in finders[SINGLE]["over_box"].items():
+        people = single["n_signers"]
+        rows[_set(row)] = {
+            "n": str(single["n_images"]),
+            "drawn again": f"{people} people" if people > 1 else "pictures",
+        }
+        for finder, scores in finders.items():
+            found = scores["over_box"][row]
+            interval = f"[{found['error_over_box_low']:.3f}, {found['error_over_box_high']:.3f}]"
+            rows[_set(row)][finder_name(finder)] = f"{found['error_over_box']:.3f} {interval}"
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def finder_name(finder: str) -> str:
+    """Return what a page calls a finder of a record, such as "mediapipe_full_64px_tracked"."""
+    if not finder.startswith(MEDIAPIPE):
+        return {SINGLE: "ours, one view", VIEWED: f"ours, {VIEWS} views"}[finder]
+    size, crop = finder.removeprefix(f"{MEDIAPIPE}_").split("_")
+    return f"MediaPipe, {size.removesuffix('px')} px, {'tracking crop' if crop == 'tracked' else crop}"
+
+
+def words(record: Mapping[str, Any] | None) -> str:
+    """Return the paragraph on what the table says; errors are called different where 95 % of differences agree."""
+    if record is None:
+        return missing("test-time augmentation", "thesis run view_averaging --profile full")
+    finders = record["metrics"]["finders"]
+    once, viewed = finders[SINGLE], finders[VIEWED]
+    of_views = viewed["over_box"]
+    errors = {finder: _errors(scores) for finder, scores in finders.items()}
+    said = (
+        f"On {INVENTED}, the mean over {VIEWS} views is {viewed[SYNTHETIC]['epe_px_at_256']:.1f} px of 256 off, a "
+        f"single view {once[SYNTHETIC]['epe_px_at_256']:.1f}; in parts of the box {errors[VIEWED][SYNTHETIC]:.3f} "
+        f"and {errors[SINGLE][SYNTHETIC]:.3f}, {_verdict(of_views[SYNTHETIC])}. "
+    )
+    others = [row for row in of_views if row != SYNTHETIC]
+    if others:
+        told = [
+            f"{len(rows)} {verdict} ({'; '.join(map(_set, rows))})"
+            for verdict in ("lower", "higher", "undecided")
+            if (rows := [row for row in others if _verdict(of_views[row]) == verdict])
+        ]
+        met = [_set(row) for row in others if errors[VIEWED][row] <= GOAL]
+        said += (
+            f"Of {len(others)} rows of other hands, the views' error is on {listed(told)}. The goal of {GOAL:.0%} "
+            f"of the box is {f'met on {listed(met)}' if met else 'still missed by all of them'}. "
+        )
+    if any(finder.startswith(MEDIAPIPE) for finder in finders):
+        at = [
+            f"{errors[finder][SYNTHETIC]:.3f} ({finder_name(finder).removeprefix('MediaPipe, ')})"
+            for finder in finders
+            if finder.startswith(MEDIAPIPE)
+        ]
+        said += (
+            f"MediaPipe's model, without its detector of palms, is off by {listed(at)} on the invented hands."
+        )
+    return said.strip()
+
+
+def _errors(scores: Mapping[str, Any]) -> dict[str, float]:
+    return {row: found["error_over_box"] for row, found in scores["over_box"].items()}
+
+
+def _verdict(found: Mapping[str, float]) -> str:
+    """Return whether errors are lower or higher than a single view's of the same pictures, as far as 95 % tell."""
+    if found["above_single_low"] <= 0 <= found["above_single_high"]:
+        return "undecided"
+    return "lower" if found["above_single"] < 0 else "higher"
+
+
+def _set(row: str) -> str:
+    return INVENTED if row == SYNTHETIC else real_set(row)
