@@ -3,7 +3,7 @@
 import pytest
 
 from thesislib import paths, results
-from thesislib.chapters import eight_bits, hand_sets
+from thesislib.chapters import eight_bits, hand_sets, stored_pose
 from thesislib.chapters.eight_bits import PRECISIONS, TRAINED, WHOLE, Config
 from thesislib.config import ConfigError
 from thesislib.datasets.sources import DataError
@@ -44,7 +44,7 @@ def test_who_gives_the_ranges_is_never_asked(record):
 
 def test_at_full_size_the_network_meets_the_test_hands_of_its_own_record():
     stored = results.read_record(paths.RESULTS / "finding_joints" / "thesis-30000-hands-seed0-d5ce0c3d.json")
-    trained = eight_bits.pose_model.load(eight_bits.pose_model.default_model()).config
+    trained = stored_pose.stored().config
     assert eight_bits._sets(Config.profile("full"), trained)["test"].hands == stored["split"]["test"]["hands"]
 
 

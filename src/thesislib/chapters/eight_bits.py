@@ -4,7 +4,6 @@ Beside it stands the thesis's network at full width, for its speed alone, and Me
 is here. Everything takes turns in one run.
 """
 
-import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -16,14 +15,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from thesislib import paths, peers, pose_model, results, runtime
-from thesislib.chapters import finding_joints
-from thesislib.chapters.hand_sets import HandSet, data_entry, digest
-from thesislib.chapters.joint_choices import decoders, hand_sets, real_crops, real_hands
-from thesislib.config import ConfigError, ExperimentConfig, unknown
-from thesislib.datasets import hands
+from thesislib import paths, peers, results, runtime
+from thesislib.chapters import finding_joints, stored_pose
+from thesislib.chapters.hand_sets import HandSet
+from thesislib.chapters.joint_choices import decoders, hand_sets
+from thesislib.chapters.stored_pose import MEDIAPIPE, REAL_SETS
+from thesislib.config import ConfigError
 from thesislib.datasets.hand_images import HandImages
-from thesislib.datasets.sources import DataError
 from thesislib.evaluation.speed import export_onnx, in_turns, latency_table, onnx_session
 from thesislib.networks.pose import PoseNetwork
 from thesislib.quantisation import quantise
@@ -32,15 +30,10 @@ from thesislib.transforms.hands import to_input
 EXPERIMENT = "eight_bits"
 PRECISIONS = ("fp32", "int8")
 TRAINED, WHOLE = "trained", "whole_width"  # the committed network; the thesis's width, its weights random
-MEDIAPIPE = "mediapipe_full"
-REAL_SETS = (
-    "asl7",
-    *(f"{name}_samples" for name in ("freihand", "onehand10k", "panoptic", "rhd", "interhand")),
-)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(ExperimentConfig):
+class Config(stored_pose.Asked):
     """How many hands give the ranges, how many ask, and how often the networks take turns.
 
     ``thesis run eight_bits --profile quick`` takes about half a minute, the profile full a minute once its hands
@@ -48,8 +41,6 @@ class Config(ExperimentConfig):
     """
 
     calibration_hands: int = 256  # training hands, whose activations give the ranges
-    test_hands: int | None = None  # None: the test hands of the committed network's own record
-    real_sets: tuple[str, ...] = ()  # names of datasets.hands.NAMES; fetched, or named by THESIS_DATA
     rounds: int = 100
     mediapipe: bool = False
 
@@ -61,15 +52,10 @@ class Config(ExperimentConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in self.real_sets:
-            if name not in hands.NAMES:
-                raise ConfigError(unknown("set of real hands", name, hands.NAMES))
-        if (
-            self.calibration_hands < 1
-            or self.rounds < 1
-            or (self.test_hands is not None and self.test_hands < 1)
-        ):
-            raise ConfigError("calibration_hands, test_hands and rounds must be positive")
+        if self.calibration_hands < 1 or self.rounds < 1:
+            raise ConfigError(
+                f"calibration_hands and rounds must be positive, not {self.calibration_hands} and {self.rounds}"
+            )
 
 
 def run(config: Config) -> dict[str, Any]:
@@ -90,17 +76,8 @@ def data_sha256(config: Config) -> str | None:
 
     Nothing is rendered.
     """
-    trained = pose_model.load(pose_model.default_model()).config
-    try:
-        real = _real(config, trained.size)
-    except DataError:
-        return None
-    return _digest(_sets(config, trained), real)
-
-
-def _digest(sets: dict[str, HandSet], real: dict[tuple[str, str], HandImages]) -> str:
-    of_hands, network = digest(list(sets.values()), list(real.values())), pose_model.default_model()
-    return hashlib.sha256(of_hands.encode() + network.read_bytes()).hexdigest()
+    trained = stored_pose.stored().config
+    return stored_pose.sha256_here(config, _sets(config, trained), trained.size)
 
 
 def in_eight_bits(network: nn.Module, images: Tensor, path: Path) -> None:
@@ -111,31 +88,30 @@ def in_eight_bits(network: nn.Module, images: Tensor, path: Path) -> None:
         quantise(whole, to_input(images).numpy(), path)
 
 
-def calibration_images(config: finding_joints.Config, number: int) -> Tensor:
-    """Return so many of the hands that a network was trained on, or all of them, uint8 [N, 3, S, S]."""
+def calibration_set(config: finding_joints.Config, number: int) -> HandSet:
+    """Return so many of the hands that a network was trained on, or all of them."""
     train = hand_sets(config)["train"]
-    return torch.from_numpy(replace(train, hands=min(number, train.hands)).load().image)
+    return replace(train, hands=min(number, train.hands))
+
+
+def calibration_images(config: finding_joints.Config, number: int) -> Tensor:
+    """Return the pictures of `calibration_set`, uint8 [N, 3, S, S]."""
+    return torch.from_numpy(calibration_set(config, number).load().image)
 
 
 def _sets(config: Config, trained: finding_joints.Config) -> dict[str, HandSet]:
-    sets = hand_sets(trained)
-    test = sets["test"]
     return {
-        "calibration": replace(sets["train"], hands=min(config.calibration_hands, sets["train"].hands)),
-        "test": test if config.test_hands is None else replace(test, hands=config.test_hands),
+        "calibration": calibration_set(trained, config.calibration_hands),
+        "test": stored_pose.test_set(config, trained),
     }
-
-
-def _real(config: Config, size: int) -> dict[tuple[str, str], HandImages]:
-    return {(name, box): real_hands(name, box, size) for name, box in real_crops(config)}
 
 
 def _measure(config: Config) -> dict[str, Any]:
     start, environment = time.perf_counter(), runtime.fingerprint()
     models = peers.mediapipe_landmark_models(paths.raw_data() / "mediapipe") if config.mediapipe else {}
-    model = pose_model.load(pose_model.default_model())
+    model = stored_pose.stored()
     trained = model.config
-    sets, real = _sets(config, trained), _real(config, trained.size)
+    sets, real = _sets(config, trained), stored_pose.real_sets(config, trained.size)
     images, test = calibration_images(trained, config.calibration_hands), sets["test"].load()
     runtime.seed_everything(config.seed)
     networks = {TRAINED: model.network, WHOLE: PoseNetwork().eval()}
@@ -147,7 +123,7 @@ def _measure(config: Config) -> dict[str, Any]:
         for name, network in networks.items():
             files = {precision: Path(folder, f"{name}_{precision}.onnx") for precision in PRECISIONS}
             export_onnx(network, files["fp32"], trained.size)
-            quantise(files["fp32"], to_input(images).numpy(), files["int8"])
+            in_eight_bits(network, images, files["int8"])
             for precision, file in files.items():
                 metrics["bytes"][f"{name}_{precision}"] = file.stat().st_size
                 session = onnx_session(file)
@@ -165,8 +141,8 @@ def _measure(config: Config) -> dict[str, Any]:
         metrics[f"unseen_signers_{precision}"] = finding_joints.score(test, predicted[precision])
     moved = (predicted["int8"] - predicted["fp32"]).norm(dim=-1) * 256 / trained.size
     metrics["unseen_signers_int8_from_fp32_median_px_at_256"] = float(moved.median())
-    for (name, box), of_set in real.items():
-        metrics["real"][f"{name}_{box}_box"] = {
+    for row, of_set in real.items():
+        metrics["real"][row] = {
             precision: finding_joints.over_box(of_set, found(of_set, precision)) for precision in PRECISIONS
         }
     if models:
@@ -180,15 +156,11 @@ def _measure(config: Config) -> dict[str, Any]:
         EXPERIMENT,
         config,
         module=__name__,
-        data=data_entry(
-            _digest(sets, real),
+        **stored_pose.described(
+            sets,
+            real,
             "ranges of activations from training hands; asked about hands of unseen signers",
-            real_sets={f"{name}_{box}_box": len(of_set) for (name, box), of_set in real.items()},
         ),
-        split={
-            name: {"signers": [part.signer_range.start, part.signer_range.stop], "hands": part.hands}
-            for name, part in sets.items()
-        },
         metrics=metrics,
         published={},
         environment=environment,

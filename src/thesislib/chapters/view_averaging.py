@@ -4,7 +4,6 @@ Nothing is trained. MediaPipe's landmark model is asked about the same unseen si
 all errors are in parts of the joints' box, so that invented and real hands can be compared.
 """
 
-import hashlib
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -18,14 +17,11 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from thesislib import mediapipe_joints, paths, peers, pose_model, results, runtime
-from thesislib.chapters import finding_joints
-from thesislib.chapters.eight_bits import MEDIAPIPE, REAL_SETS
-from thesislib.chapters.hand_sets import HandSet, data_entry, digest
-from thesislib.chapters.joint_choices import decoders, hand_sets, real_crops, real_hands
-from thesislib.config import ConfigError, ExperimentConfig, unknown
-from thesislib.datasets import hands
+from thesislib.chapters import finding_joints, stored_pose
+from thesislib.chapters.hand_sets import HandSet
+from thesislib.chapters.joint_choices import decoders
+from thesislib.chapters.stored_pose import MEDIAPIPE, REAL_SETS
 from thesislib.datasets.hand_images import UNKNOWN, HandImages
-from thesislib.datasets.sources import DataError
 from thesislib.evaluation.keypoints import bootstrap_interval, box_side
 from thesislib.regions import about_middle
 
@@ -43,7 +39,7 @@ Finders = Callable[
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(ExperimentConfig):
+class Config(stored_pose.Asked):
     """How many hands are asked about, and whether MediaPipe's model is asked too.
 
     ``thesis run view_averaging --profile quick`` takes about ten seconds, the profile full ten minutes, most of it
@@ -51,8 +47,6 @@ class Config(ExperimentConfig):
     ``-p mediapipe false`` does without.
     """
 
-    test_hands: int | None = None  # None: the test hands of the stored network's own record
-    real_sets: tuple[str, ...] = ()  # names of datasets.hands.NAMES; fetched, or named by THESIS_DATA
     mediapipe: bool = False
 
     profiles: ClassVar = {
@@ -60,14 +54,6 @@ class Config(ExperimentConfig):
         "quick": dict(test_hands=200),
         "full": dict(mediapipe=True, real_sets=REAL_SETS),
     }
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for name in self.real_sets:
-            if name not in hands.NAMES:
-                raise ConfigError(unknown("set of real hands", name, hands.NAMES))
-        if self.test_hands is not None and self.test_hands < 1:
-            raise ConfigError(f"test_hands must be positive, not {self.test_hands}")
 
 
 def run(config: Config) -> dict[str, Any]:
@@ -85,12 +71,8 @@ def record_path(config: Config) -> Path:
 
 def data_sha256(config: Config) -> str | None:
     """Return the digest of the hands and the network of a run, None where its real sets are not here."""
-    trained = pose_model.load(pose_model.default_model()).config
-    try:
-        real = _real(config, trained.size)
-    except DataError:
-        return None
-    return _digest(_test(config, trained), real)
+    trained = stored_pose.stored().config
+    return stored_pose.sha256_here(config, {"test": stored_pose.test_set(config, trained)}, trained.size)
 
 
 def averaged_over_views(find: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
@@ -105,20 +87,6 @@ def averaged_over_views(find: Callable[[Tensor], Tensor], images: Tensor) -> Ten
         regions = about_middle(images, share=share, turn=math.radians(turn), mirrored=mirrored)
         found.append(regions.in_picture(find(regions.cut_out(images, size)) / size))
     return torch.stack(found).mean(dim=0)
-
-
-def _test(config: Config, trained: finding_joints.Config) -> HandSet:
-    test = hand_sets(trained)["test"]
-    return test if config.test_hands is None else replace(test, hands=config.test_hands)
-
-
-def _real(config: Config, size: int) -> dict[tuple[str, str], HandImages]:
-    return {(name, box): real_hands(name, box, size) for name, box in real_crops(config)}
-
-
-def _digest(test: HandSet, real: dict[tuple[str, str], HandImages]) -> str:
-    of_hands, network = digest([test], list(real.values())), pose_model.default_model()
-    return hashlib.sha256(of_hands.encode() + network.read_bytes()).hexdigest()
 
 
 def _ours(model: pose_model.PoseModel) -> Finders:
@@ -159,46 +127,42 @@ def difference(errors: Tensor, single: Tensor, signer: Tensor) -> dict[str, floa
     return {"above_single": float(more[used].mean()), "above_single_low": low, "above_single_high": high}
 
 
-def _sets(config: Config, test: HandSet) -> dict[str, HandImages]:
+def _shown(config: Config, test: HandSet) -> dict[str, HandImages]:
     """Return all hands that are asked about by their rows' names, at the test's size."""
-    real = _real(config, test.size).items()
-    return {SYNTHETIC: test.load()} | {f"{name}_{box}_box": of_set for (name, box), of_set in real}
+    return {SYNTHETIC: test.load(), **stored_pose.real_sets(config, test.size)}
 
 
 def _measure(config: Config) -> dict[str, Any]:
     start, environment = time.perf_counter(), runtime.fingerprint()
     models = peers.mediapipe_landmark_models(paths.raw_data() / "mediapipe") if config.mediapipe else {}
-    model = pose_model.load(pose_model.default_model())
-    size, test = model.config.size, _test(config, model.config)
-    sets = _sets(config, test)
-    asked: list[tuple[Finders, dict[str, HandImages]]] = [(_ours(model), sets)]
+    model = stored_pose.stored()
+    size, test = model.config.size, stored_pose.test_set(config, model.config)
+    small = _shown(config, test)
+    asked: list[tuple[Finders, dict[str, HandImages]]] = [(_ours(model), small)]
     if models:
         px = peers.INPUT_PX  # the same hands at the size the model reads; small pixels need one ray each
-        large = _sets(config, replace(test, size=px, supersample=1))
-        asked += [(_mediapipe(models[MEDIAPIPE], s), of) for s, of in ((size, sets), (px, large))]
+        large = _shown(config, replace(test, size=px, supersample=1))
+        asked += [(_mediapipe(models[MEDIAPIPE], side), of) for side, of in ((size, small), (px, large))]
     found: dict[str, dict[str, Any]] = {}
     single: dict[str, Tensor] = {}
     for finders, shown in asked:
-        for name, of_set in shown.items():
+        for row, of_set in shown.items():
             for finder, joints in finders(torch.from_numpy(of_set.image)).items():
                 errors = error_of_pictures(of_set, joints)
-                compared = difference(
-                    errors, single.setdefault(name, errors), torch.from_numpy(of_set.signer)
-                )
+                compared = difference(errors, single.setdefault(row, errors), torch.from_numpy(of_set.signer))
                 scores = found.setdefault(finder, {"over_box": {}})
-                scores["over_box"][name] = finding_joints.over_box(of_set, joints) | compared
-                if name == SYNTHETIC:
-                    scores[name] = finding_joints.score(of_set, joints)
+                scores["over_box"][row] = finding_joints.over_box(of_set, joints) | compared
+                if row == SYNTHETIC:
+                    scores[row] = finding_joints.score(of_set, joints)
     return results.make_record(
         EXPERIMENT,
         config,
         module=__name__,
-        data=data_entry(
-            data_sha256(config),
+        **stored_pose.described(
+            {"test": test},
+            {row: of_set for row, of_set in small.items() if row != SYNTHETIC},
             "hands of unseen signers; nothing is trained",
-            real_sets={name: len(of_set) for name, of_set in sets.items() if name != SYNTHETIC},
         ),
-        split={"test": {"signers": [test.signer_range.start, test.signer_range.stop], "hands": test.hands}},
         metrics={"trained": model.record, "finders": found},
         published={},
         environment=environment,

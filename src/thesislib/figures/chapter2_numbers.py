@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from pandas.io.formats.style import Styler
 
-from thesislib.chapters.eight_bits import MEDIAPIPE, TRAINED, WHOLE
+from thesislib.chapters.eight_bits import TRAINED, WHOLE
+from thesislib.chapters.stored_pose import MEDIAPIPE
 from thesislib.config import digest
 from thesislib.figures.joint_runs import (
     SIZE,

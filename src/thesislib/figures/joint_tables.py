@@ -10,6 +10,7 @@ from scipy import stats
 
 from thesislib.chapters import eight_bits, pose_speed
 from thesislib.chapters.joint_choices import OURS, Config
+from thesislib.chapters.stored_pose import MEDIAPIPE
 from thesislib.figures.joint_runs import (
     NAMES,
     OURS_ALONE,
@@ -154,7 +155,7 @@ def of_bits(record: Mapping[str, Any]) -> pd.DataFrame:
                 "file, kB": f"{metrics['bytes'][system] / 1000:,.0f}",
                 "ms": f"{latency[f'{network}_fp32'][system]['median_ms']:.2f}",
                 "of its 32 bits": _ratio(latency, system, f"{network}_fp32") if precision == "int8" else "–",
-                "of MediaPipe full": _ratio(latency, system, eight_bits.MEDIAPIPE),
+                "of MediaPipe full": _ratio(latency, system, MEDIAPIPE),
                 "error, px at 256": f"{scores['epe_px_at_256']:.2f}" if scores else "–",
             }
     return pd.DataFrame.from_dict(rows, orient="index")

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from thesislib.chapters.eight_bits import MEDIAPIPE
+from thesislib.chapters.stored_pose import MEDIAPIPE
 from thesislib.chapters.view_averaging import SHARES, SINGLE, SYNTHETIC, TURNS_DEGREES, VIEWS
 from thesislib.figures.chapter2_numbers import GOAL
 from thesislib.figures.joint_tables import real_set

@@ -1,0 +1,81 @@
+"""The stored pose network, and the hands that experiments ask it about without training anything."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from thesislib import pose_model
+from thesislib.chapters import finding_joints
+from thesislib.chapters.hand_sets import HandSet, data_entry, digest
+from thesislib.chapters.joint_choices import hand_sets, real_crops, real_hands
+from thesislib.config import ConfigError, ExperimentConfig, unknown
+from thesislib.datasets import hands
+from thesislib.datasets.hand_images import HandImages
+from thesislib.datasets.sources import DataError
+
+MEDIAPIPE = "mediapipe_full"  # of peers.mediapipe_landmark_models: what stands beside it
+REAL_SETS = (
+    "asl7",
+    *(f"{name}_samples" for name in ("freihand", "onehand10k", "panoptic", "rhd", "interhand")),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked(ExperimentConfig):
+    """Which hands the stored network is asked about."""
+
+    test_hands: int | None = None  # None: the test hands of the network's own record
+    real_sets: tuple[str, ...] = ()  # names of datasets.hands.NAMES; fetched, or named by THESIS_DATA
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in self.real_sets:
+            if name not in hands.NAMES:
+                raise ConfigError(unknown("set of real hands", name, hands.NAMES))
+        if self.test_hands is not None and self.test_hands < 1:
+            raise ConfigError(f"test_hands must be positive, not {self.test_hands}")
+
+
+def stored() -> pose_model.PoseModel:
+    """Return the network of data/weights; `pose_model.ModelError` where there is none."""
+    return pose_model.load(pose_model.default_model())
+
+
+def test_set(config: Asked, trained: finding_joints.Config) -> HandSet:
+    """Return the hands of unseen signers that the network's own record was tested on, or as many as are asked."""
+    test = hand_sets(trained)["test"]
+    return test if config.test_hands is None else replace(test, hands=config.test_hands)
+
+
+def real_sets(config: Asked, size: int) -> dict[str, HandImages]:
+    """Return the real hands by their rows in a record, as "asl7_given_box"; DataError where a set is not here."""
+    return {f"{name}_{box}_box": real_hands(name, box, size) for name, box in real_crops(config)}
+
+
+def sha256_of(sets: Mapping[str, HandSet], real: Mapping[str, HandImages]) -> str:
+    """Return a digest of hands and of the stored network; nothing is rendered."""
+    of_hands = digest(list(sets.values()), list(real.values()))
+    return hashlib.sha256(of_hands.encode() + pose_model.default_model().read_bytes()).hexdigest()
+
+
+def sha256_here(config: Asked, sets: Mapping[str, HandSet], size: int) -> str | None:
+    """Return `sha256_of` what is here, None where a real set is not."""
+    try:
+        return sha256_of(sets, real_sets(config, size))
+    except DataError:
+        return None
+
+
+def described(
+    sets: Mapping[str, HandSet], real: Mapping[str, HandImages], note: str
+) -> dict[str, dict[str, Any]]:
+    """Return the parts "data" and "split" of a record."""
+    rows = {row: len(of_set) for row, of_set in real.items()}
+    return {
+        "data": data_entry(sha256_of(sets, real), note, real_sets=rows),
+        "split": {
+            name: {"signers": [part.signer_range.start, part.signer_range.stop], "hands": part.hands}
+            for name, part in sets.items()
+        },
+    }
