@@ -42,8 +42,8 @@ Finders = Callable[
 class Config(stored_pose.Asked):
     """How many hands are asked about, and whether MediaPipe's model is asked too.
 
-    ``thesis run view_averaging --profile quick`` takes about ten seconds, the profile full ten minutes, most of it
-    for MediaPipe: hands are drawn anew at its 224 pixels. It wants MediaPipe's wheel as `pose_speed` does;
+    ``thesis run view_averaging --profile quick`` takes about ten seconds, the profile full a quarter of an
+    hour. For MediaPipe, hands are drawn anew at its 224 pixels. It wants MediaPipe's wheel as `pose_speed` does;
     ``-p mediapipe false`` does without.
     """
 

@@ -10,9 +10,26 @@ from thesislib.chapters.view_averaging import SHARES, SINGLE, SYNTHETIC, TURNS_D
 from thesislib.figures.chapter2_numbers import GOAL
 from thesislib.figures.joint_tables import real_set
 from thesislib.figures.tables import listed, missing
+from thesislib.peers import INPUT_PX
 
 INVENTED = "invented hands of unseen signers"
 VIEWED = f"{VIEWS}_views"
+LARGEST = "asl7"  # of the sets of photographs
+TRACKED = f"{MEDIAPIPE}_{INPUT_PX}px_tracked"
+
+
+def latency_and_error(
+    record: Mapping[str, Any] | None, speed: Mapping[str, Any]
+) -> dict[str, tuple[float, float]]:
+    """Return MediaPipe's point beside those of `joint_tables.latency_and_error`; {} where it was not asked.
+
+    One run of its model, on the crop that its tracking takes.
+    """
+    timed = speed["metrics"]["systems"].get(MEDIAPIPE)
+    if record is None or timed is None or TRACKED not in record["metrics"]["finders"]:
+        return {}
+    error = record["metrics"]["finders"][TRACKED][SYNTHETIC]["epe_px_at_256"]
+    return {finder_name(TRACKED): (timed["latency_ms_litert"], error)}
 
 
 def settings() -> dict[str, Any]:
@@ -61,6 +78,8 @@ def words(record: Mapping[str, Any] | None) -> str:
         f"single view {once[SYNTHETIC]['epe_px_at_256']:.1f}; in parts of the box {errors[VIEWED][SYNTHETIC]:.3f} "
         f"and {errors[SINGLE][SYNTHETIC]:.3f}, {_verdict(of_views[SYNTHETIC])}. "
     )
+    medians = [scores[SYNTHETIC]["epe_median_px_at_256"] for scores in (once, viewed)]
+    said += f"The median goes from {medians[0]:.1f} to {medians[1]:.1f} px. "
     others = [row for row in of_views if row != SYNTHETIC]
     if others:
         told = [
@@ -73,6 +92,9 @@ def words(record: Mapping[str, Any] | None) -> str:
             f"Of {len(others)} rows of other hands, the views' error is on {listed(told)}. The goal of {GOAL:.0%} "
             f"of the box is {f'met on {listed(met)}' if met else 'still missed by all of them'}. "
         )
+    if photographed := [row for row in others if row.startswith(LARGEST)]:
+        times = errors[VIEWED][photographed[-1]] / errors[VIEWED][SYNTHETIC]
+        said += f"On {_set(photographed[-1])}, it is {times:.2f} times that on the invented hands. "
     if any(finder.startswith(MEDIAPIPE) for finder in finders):
         at = [
             f"{errors[finder][SYNTHETIC]:.3f} ({finder_name(finder).removeprefix('MediaPipe, ')})"
