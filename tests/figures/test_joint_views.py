@@ -1,7 +1,15 @@
 """Test-time augmentation on the page: one column a finder, and words that follow the numbers."""
 
-from thesislib.figures import joint_views
+import pytest
 
+from thesislib.figures import hand_errors, joint_views
+
+FINDERS = [
+    "ours, one view",
+    "ours, 18 views",
+    "MediaPipe, 224 px, whole",
+    "MediaPipe, 224 px, tracking crop",
+]
 ROWS = ("unseen_signers", "asl7_keypoints_box", "rhd_samples_keypoints_box", "panoptic_samples_keypoints_box")
 
 
@@ -42,33 +50,38 @@ def test_each_set_has_a_row_and_each_finder_a_column():
     table = joint_views.table(made_up())
     assert list(table.index) == [
         "invented hands of unseen signers",
-        "asl7, cut out by the keypoints box",
-        "rhd samples, cut out by the keypoints box",
-        "panoptic samples, cut out by the keypoints box",
+        "asl7 (keypoints box)",
+        "rhd samples (keypoints box)",
+        "panoptic samples (keypoints box)",
     ]
-    assert list(table.columns) == [
-        "n",
-        "drawn again",
-        "ours, one view",
-        "ours, 18 views",
-        "MediaPipe, 224 px, whole",
-        "MediaPipe, 224 px, tracking crop",
-    ]
-    assert list(table["drawn again"]) == ["pictures", "5 people", "pictures", "pictures"]
-    assert table["ours, 18 views"].iloc[0] == "0.040 [0.030, 0.050]"
+    assert list(table.columns) == ["n", *FINDERS]
+    assert table["ours, 18 views"].iloc[0] == "0.040" and set(table["n"]) == {"8"}
+
+
+def test_each_set_has_a_row_of_marks_and_a_line_for_the_goal():
+    errors = joint_views.intervals(made_up())
+    assert list(errors) == FINDERS
+    assert errors["ours, 18 views"]["invented hands of unseen signers"] == pytest.approx((0.04, 0.03, 0.05))
+    axes = hand_errors.by_set(errors, goal=0.1).axes[0]
+    assert [text.get_text() for text in axes.get_yticklabels()] == list(errors["ours, one view"])
+    assert [text.get_text() for text in axes.figure.legends[0].get_texts()] == FINDERS
+    heights = [container.lines[0].get_ydata() for container in axes.containers]
+    assert len({round(float(y), 6) for of_finder in heights for y in of_finder}) == 4 * len(
+        FINDERS
+    )  # none on another
 
 
 def test_the_words_follow_the_numbers():
     told = joint_views.words(made_up())
     assert "the mean over 18 views is 16.0 px of 256 off, a single view 20.0; in parts" in told
     assert "The median goes from 20.0 to 25.0 px." in told
-    assert "On asl7, cut out by the keypoints box, it is 3.00 times that on the invented hands." in told
-    assert "0.040 and 0.050, undecided." in told  # 95 % of the differences are -0.025 to 0.005
+    assert "On asl7 (keypoints box), it is 3.00 times the views' error on invented hands." in told
+    assert "0.040 and 0.050, which is undecided." in told  # 95 % of the differences are -0.025 to 0.005
     assert (
-        "the views' error is on 2 lower (asl7, cut out by the keypoints box; panoptic samples, cut out by the "
-        "keypoints box) and 1 undecided (rhd samples, cut out by the keypoints box)." in told
+        "error is lower on 2: asl7 (keypoints box), panoptic samples (keypoints box); undecided on 1: rhd"
+        in told
     )
-    assert "is met on panoptic samples, cut out by the keypoints box." in told
+    assert "is met on panoptic samples (keypoints box)." in told
     assert told.endswith(
         "is off by 0.300 (224 px, whole) and 0.200 (224 px, tracking crop) on the invented hands."
     )
@@ -77,8 +90,8 @@ def test_the_words_follow_the_numbers():
 def test_views_that_do_not_help_are_said_not_to():
     told = joint_views.words(made_up((0.09, 0.12, 0.3, 0.4)))
     assert (
-        "0.090 and 0.050, higher." in told
-        and "2 higher (rhd" in told
+        "0.090 and 0.050, which is higher." in told
+        and "higher on 2: rhd" in told
         and "still missed by all of them" in told
     )
 

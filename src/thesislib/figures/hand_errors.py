@@ -98,6 +98,41 @@ def error_against_latency(
     return described(figure, f"{ylabel} against {xlabel}, one point each for {listed(points)}.")
 
 
+def by_set(
+    errors: Mapping[str, Mapping[str, tuple[float, float, float]]],
+    *,
+    goal: float,
+    xlabel: str = "mean error, parts of the joints' box",
+) -> Figure:
+    """Draw one row a set of hands, in it one mark a system: system -> set -> mean, low and high of its interval."""
+    sets = list(next(iter(errors.values())))
+    figure, axes = style.figure(1.2 + 0.55 * len(sets))
+    for system, ((name, of_sets), colour, marker) in enumerate(
+        zip(errors.items(), cycle(style.CYCLE), cycle(style.MARKERS[:-1]), strict=False)
+    ):
+        mean, low, high = np.array([of_sets[one] for one in sets]).T
+        offset = 0.7 * ((system + 0.5) / len(errors) - 0.5)
+        axes.errorbar(
+            mean,
+            np.arange(len(sets)) + offset,
+            xerr=(mean - low, high - mean),
+            fmt=marker,
+            markersize=4,
+            linewidth=1,
+            color=colour,
+            label=name,
+        )
+    axes.axvline(goal, color=style.GREY, linewidth=1, zorder=0)
+    axes.set(xlabel=xlabel, ylim=(len(sets) - 0.5, -0.5))
+    axes.set_yticks(range(len(sets)), sets)
+    axes.set_xlim(0, None)
+    axes.grid(visible=False, axis="y")
+    _legend_below(figure, axes)
+    return described(
+        figure, f"{xlabel} with intervals for {listed(sets)}, one mark each for {listed(errors)}."
+    )
+
+
 def training_curves(
     histories: Mapping[str, Sequence[Mapping[str, float]]],
     keys: Sequence[str] = ("loss", "lr"),

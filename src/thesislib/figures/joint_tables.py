@@ -86,10 +86,8 @@ def real_hands(systems: Systems) -> pd.DataFrame:
         network = [of_seed["network"] for of_seed in found]
         rows[real_set(name)] = {
             "n": str(network[0]["n_images"]),
-            "n seeds": str(len(network)),
             "mean": _over_seeds(network, "error_over_box", digits=3),
             "95 %, first seed": "{error_over_box_low:.3f} to {error_over_box_high:.3f}".format(**network[0]),
-            "drawn again": f"{people} people" if (people := network[0].get("n_signers", 0)) > 1 else "images",
             "median": _over_seeds(network, "error_over_box_median", digits=3),
             "mean pose": f"{found[0]['mean_pose']['error_over_box']:.3f}",
             **{
@@ -105,7 +103,7 @@ def real_hands(systems: Systems) -> pd.DataFrame:
 def real_set(row: str) -> str:
     """Return what a page calls a row of a record's real hands, such as "asl7_given_box"."""
     of_set, _, box = row.removesuffix("_box").rpartition("_")
-    return f"{of_set.replace('_', ' ')}, cut out by the {box} box"
+    return f"{of_set.replace('_', ' ')} ({box} box)"
 
 
 def _tested(group: Records) -> dict[str, list[Mapping[str, Any]]]:

@@ -38,23 +38,28 @@ def settings() -> dict[str, Any]:
 
 
 def table(record: Mapping[str, Any]) -> pd.DataFrame:
-    """Return one row a set of hands, one column a finder: mean error in parts of the joints' box, its longer side.
-
-    Brackets hold 95 % when people are drawn again, or pictures where a set has fewer than two known people.
-    """
+    """Return one row a set of hands, one column a finder: its mean error in parts of the joints' box."""
     finders = record["metrics"]["finders"]
-    rows = {}
+    rows: dict[str, dict[str, str]] = {}
     for row, single in finders[SINGLE]["over_box"].items():
-        people = single["n_signers"]
-        rows[_set(row)] = {
-            "n": str(single["n_images"]),
-            "drawn again": f"{people} people" if people > 1 else "pictures",
-        }
+        cells = rows[_set(row)] = {"n": str(single["n_images"])}
         for finder, scores in finders.items():
-            found = scores["over_box"][row]
-            interval = f"[{found['error_over_box_low']:.3f}, {found['error_over_box_high']:.3f}]"
-            rows[_set(row)][finder_name(finder)] = f"{found['error_over_box']:.3f} {interval}"
+            cells[finder_name(finder)] = f"{scores['over_box'][row]['error_over_box']:.3f}"
     return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def intervals(record: Mapping[str, Any]) -> dict[str, dict[str, tuple[float, float, float]]]:
+    """Return finder -> set of hands -> mean error and its 95 %, in parts of the box, for `hand_errors.by_set`.
+
+    People are drawn again, or pictures where a set has fewer than two known people.
+    """
+    keys = ("error_over_box", "error_over_box_low", "error_over_box_high")
+    return {
+        finder_name(finder): {
+            _set(row): tuple(found[key] for key in keys) for row, found in scores["over_box"].items()
+        }
+        for finder, scores in record["metrics"]["finders"].items()
+    }
 
 
 def finder_name(finder: str) -> str:
@@ -76,25 +81,25 @@ def words(record: Mapping[str, Any] | None) -> str:
     said = (
         f"On {INVENTED}, the mean over {VIEWS} views is {viewed[SYNTHETIC]['epe_px_at_256']:.1f} px of 256 off, a "
         f"single view {once[SYNTHETIC]['epe_px_at_256']:.1f}; in parts of the box {errors[VIEWED][SYNTHETIC]:.3f} "
-        f"and {errors[SINGLE][SYNTHETIC]:.3f}, {_verdict(of_views[SYNTHETIC])}. "
+        f"and {errors[SINGLE][SYNTHETIC]:.3f}, which is {_verdict(of_views[SYNTHETIC])}. "
     )
     medians = [scores[SYNTHETIC]["epe_median_px_at_256"] for scores in (once, viewed)]
     said += f"The median goes from {medians[0]:.1f} to {medians[1]:.1f} px. "
     others = [row for row in of_views if row != SYNTHETIC]
     if others:
         told = [
-            f"{len(rows)} {verdict} ({'; '.join(map(_set, rows))})"
+            f"{verdict} on {len(rows)}: {', '.join(map(_set, rows))}"
             for verdict in ("lower", "higher", "undecided")
             if (rows := [row for row in others if _verdict(of_views[row]) == verdict])
         ]
         met = [_set(row) for row in others if errors[VIEWED][row] <= GOAL]
         said += (
-            f"Of {len(others)} rows of other hands, the views' error is on {listed(told)}. The goal of {GOAL:.0%} "
+            f"Of {len(others)} rows of other hands, the views' error is {'; '.join(told)}. The goal of {GOAL:.0%} "
             f"of the box is {f'met on {listed(met)}' if met else 'still missed by all of them'}. "
         )
     if photographed := [row for row in others if row.startswith(LARGEST)]:
         times = errors[VIEWED][photographed[-1]] / errors[VIEWED][SYNTHETIC]
-        said += f"On {_set(photographed[-1])}, it is {times:.2f} times that on the invented hands. "
+        said += f"On {_set(photographed[-1])}, it is {times:.2f} times the views' error on invented hands. "
     if any(finder.startswith(MEDIAPIPE) for finder in finders):
         at = [
             f"{errors[finder][SYNTHETIC]:.3f} ({finder_name(finder).removeprefix('MediaPipe, ')})"
