@@ -364,6 +364,20 @@ def test_points_join_those_that_were_trained_and_timed():
     assert len(hand_errors.error_against_latency(points).axes[0].lines) == 3
 
 
+def test_who_is_nearer_and_faster_is_told_for_each_rival():
+    ours = {"the thesis's network": (3.0, 18.0), "the thesis's network, width 0.5": (1.0, 22.0)}
+    told = chapter2_numbers.of_error_and_latency(ours | {"ResNet-50": (15.0, 21.0), "SimCC": (5.0, 18.04)})
+    assert told == (
+        "Nearer than ResNet-50 (21.0 px, 15.0 ms) and faster as well is the thesis's network (18.0 px, 3.0 ms). "
+        "Nearer than SimCC (18.0 px, 5.0 ms) and faster as well is none."
+    )
+    assert (
+        "is the thesis's network (18.0 px, 3.0 ms) and the thesis's network, width 0.5 (22.0 px, 1.0 ms)."
+        in (chapter2_numbers.of_error_and_latency(ours | {"VGG": (50.0, 30.0)}))
+    )
+    assert chapter2_numbers.of_error_and_latency(ours) == ""
+
+
 def test_the_curve_over_hands_is_of_runs_that_saw_as_many_pictures():
     runs = joint_runs.by_question(list(of_all_questions().values()))
     curve = joint_tables.errors_by_train_hands(runs.hands)

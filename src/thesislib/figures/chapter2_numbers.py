@@ -8,9 +8,11 @@ import numpy as np
 from pandas.io.formats.style import Styler
 
 from thesislib.chapters.eight_bits import TRAINED, WHOLE
+from thesislib.chapters.joint_choices import OURS
 from thesislib.chapters.stored_pose import MEDIAPIPE
 from thesislib.config import digest
 from thesislib.figures.joint_runs import (
+    NAMES,
     SIZE,
     StoredRuns,
     choices,
@@ -180,6 +182,25 @@ def of_longer_training(small: Systems, large: Systems) -> str:
         f"{times:.3g} times as many pictures, and takes {listed(gains)}: {lower} of {len(both)} "
         f"end{'s' * (lower == 1)} lower."
     )
+
+
+def of_error_and_latency(points: Mapping[str, tuple[float, float]]) -> str:
+    """Return which networks of ours are both nearer and faster than each other system; '' where there is none.
+
+    ``points`` are those of `joint_tables.latency_and_error`: name -> (ms, error in px at 256). What is equal as it is
+    shown is not nearer.
+    """
+    shown = {name: (round(ms, 1), round(error, 1)) for name, (ms, error) in points.items()}
+    ours = {name: point for name, point in shown.items() if name.startswith(NAMES[OURS])}
+    told = []
+    for rival, (ms, error) in shown.items():
+        if rival not in ours:
+            better = [name for name, (its_ms, its_error) in ours.items() if its_ms < ms and its_error < error]
+            named = [f"{name} ({ours[name][1]} px, {ours[name][0]} ms)" for name in better]
+            told.append(
+                f"Nearer than {rival} ({error} px, {ms} ms) and faster as well is {listed(named or ['none'])}."
+            )
+    return " ".join(told)
 
 
 def of_changes(changes: Mapping[str, Change]) -> str:
