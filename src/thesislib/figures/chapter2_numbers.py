@@ -187,8 +187,8 @@ def of_longer_training(small: Systems, large: Systems) -> str:
 def of_error_and_latency(points: Mapping[str, tuple[float, float]]) -> str:
     """Return which networks of ours are both nearer and faster than each other system; '' where there is none.
 
-    ``points`` are those of `joint_tables.latency_and_error`: name -> (ms, error in px at 256). What is equal as it is
-    shown is not nearer.
+    ``points`` are those of `joint_tables.latency_and_error`: name -> (ms, error in px at 256). What is equal as
+    it is shown is not nearer.
     """
     shown = {name: (round(ms, 1), round(error, 1)) for name, (ms, error) in points.items()}
     ours = {name: point for name, point in shown.items() if name.startswith(NAMES[OURS])}
