@@ -272,8 +272,8 @@ def test_the_large_training_is_of_one_size_and_tells_precision_and_what_it_adds(
     told = chapter2_numbers.of_longer_training(small, large)
     assert told == (
         "The large training above, of 200,000 hands, shows 83.3 times as many pictures, and takes the thesis's "
-        "network, width 0.5 from 46.0 to 20.0 px and ResNet-34, no pooling from 42.0 to 24.0 px: 2 of 2 end lower, so "
-        "the order here is that of networks which have not learned all they can."
+        "network, width 0.5 from 46.0 to 20.0 px and ResNet-34, no pooling from 42.0 to 24.0 px: 2 of 2 end lower, "
+        "so the order here is that of networks which have not learned all they can."
     )
     assert chapter2_numbers.of_longer_training(small, {}) == ""
 

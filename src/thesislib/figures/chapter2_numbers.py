@@ -148,9 +148,9 @@ def of_networks(systems: Systems) -> str:
     return (
         f"Each has seen {config['train_hands']:,} hands {config['epochs']} times. "
         f"Lowest is {best} with {errors[best]:.1f} px; {next(iter(errors))} has "
-        f"{next(iter(errors.values())):.1f} px, the mean pose {mean_pose:.1f} px.{apart} By AUC, the mean share of joints found over all distances up to "
-        f"30 px, which a few large errors cannot spoil, the highest is {nearest} with {areas[nearest]:.3f}. "
-        + _seeds_told([len(group) for group in systems.values()])
+        f"{next(iter(errors.values())):.1f} px, the mean pose {mean_pose:.1f} px.{apart} By AUC, the mean share of "
+        "joints found over all distances up to 30 px, which a few large errors cannot spoil, the highest is "
+        f"{nearest} with {areas[nearest]:.3f}. " + _seeds_told([len(group) for group in systems.values()])
     )
 
 

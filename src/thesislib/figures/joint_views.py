@@ -85,12 +85,9 @@ def words(record: Mapping[str, Any] | None) -> str:
         f"and {errors[SINGLE][SYNTHETIC]:.3f}, which is {_verdict(of_views[SYNTHETIC])}. "
     )
     medians = [scores[SYNTHETIC]["epe_median_px_at_256"] for scores in (once, viewed)]
-    coarser = (
-        ", so large errors shrink and good answers are blurred"
-        if medians[0] < medians[1] and after < before
-        else ""
-    )
-    said += f"The median goes from {medians[0]:.1f} to {medians[1]:.1f} px{coarser}. "
+    blurred = after < before and medians[1] > medians[0]
+    said += f"The median goes from {medians[0]:.1f} to {medians[1]:.1f} px"
+    said += ", so large errors shrink and good answers are blurred. " if blurred else ". "
     others = [row for row in of_views if row != SYNTHETIC]
     if others:
         told = [
