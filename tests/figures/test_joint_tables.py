@@ -294,15 +294,21 @@ def test_a_change_counts_where_luck_could_not_do_as_much():
     of = {name: record for name, record in of_all_questions().items() if name != "narrow encoder"}
     runs = joint_runs.by_question([*of.values(), made_up(46.0, seed=2, **OURS_SMALL)])
     found = joint_tables.changes(runs)
-    assert list(found) == ["width 1.0", "optimizer adamw and lr_max 0.001", "loss default"]
+    assert list(found) == [
+        "width 0.5 → 1.0",
+        "optimizer sgd → adamw and lr_max 0.1 → 0.001",
+        "loss cross_entropy → default",
+    ]
     assert [change.verdict for change in found.values()] == ["within luck", "within luck", "worse"]
     assert [change.seeds for change in found.values()] == [1, 1, 3]
-    assert found["width 1.0"].difference == pytest.approx(-2.0) and found["loss default"].usual == 46.0
-    assert chapter2_numbers.of_changes(found) == (
-        "Of 3 changes, 1 is worse: `loss default`. "
-        "2 are within luck: `width 1.0`; `optimizer adamw and lr_max 0.001`."
+    assert (
+        found["width 0.5 → 1.0"].difference == pytest.approx(-2.0)
+        and found["loss cross_entropy → default"].usual == 46.0
     )
-    failed = {"loss l2": replace(found["loss default"], mean_pose=55.0)}
+    assert chapter2_numbers.of_changes(found) == (
+        "Of 3 changes, 1 is worse: `loss cross_entropy → default`. 2 are within luck."
+    )
+    failed = {"loss l2": replace(found["loss cross_entropy → default"], mean_pose=55.0)}
     assert chapter2_numbers.of_changes(failed).endswith(
         "`loss l2` ends no better than the mean pose, which is 55.0 px away."
     )

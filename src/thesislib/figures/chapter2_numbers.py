@@ -212,11 +212,12 @@ def of_changes(changes: Mapping[str, Change]) -> str:
     """Return the paragraph on what single changes of the training do; '' without any."""
     if not changes:
         return ""
-    told = [
-        f"{len(names)} {'is' if len(names) == 1 else 'are'} {verdict}: {'; '.join(names)}"
-        for verdict in ("better", "worse", "within luck")
-        if (names := [f"`{name}`" for name, change in changes.items() if change.verdict == verdict])
-    ]
+    told = []
+    for verdict in ("better", "worse", "within luck"):
+        names = [f"`{name}`" for name, change in changes.items() if change.verdict == verdict]
+        listing = "" if verdict == "within luck" else f": {'; '.join(names)}"
+        if names:
+            told.append(f"{len(names)} {'is' if len(names) == 1 else 'are'} {verdict}{listing}")
     said = f"Of {len(changes)} change{'s' * (len(changes) > 1)}, {'. '.join(told)}."
     failed = [f"`{name}`" for name, change in changes.items() if change.error >= change.mean_pose]
     if failed:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import cycle
+from textwrap import fill
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -183,7 +184,7 @@ def changed_trainings(
         axes.plot(change.error, row, marker, color=colour, markersize=8)
     axes.axvline(np.mean(usual), color=style.BLACK, linewidth=1)
     axes.plot(usual, [-1] * len(usual), "|", color=style.BLACK, markersize=10)
-    names = [name.replace(" and ", "\nand ", 1) for name in changes]  # a name of several fields has two lines
+    names = [fill(name, 38) for name in changes]  # a name of several fields has two lines
     axes.set_yticks(range(-1, len(changes)), ["as usual, each seed", *names])
     axes.grid(axis="y", visible=False)
     axes.set(xlabel=xlabel, ylim=(len(changes) - 0.4, -1.6))

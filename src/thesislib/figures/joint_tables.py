@@ -274,13 +274,17 @@ def luck(usual: Sequence[float], other: Sequence[float] = (0.0,)) -> float:
 
 
 def changes(runs: StoredRuns) -> dict[str, Change]:
-    """Return what each change does, named by parameters, the most helpful first; {} of a single usual seed."""
+    """Return what each change does, named by parameters, usual and changed, the most helpful first.
+
+    {} where the usual training has a single seed.
+    """
     if runs.usual is None or len(usual := _errors(seeds_of(runs.usual, runs.changes))) < 2:
         return {}
     found = {}
     for group in by_seed(runs.changes):
         if changed := departures(group[0], runs.usual):
-            name = " and ".join(f"{field} {value}" for field, value in changed.items())
+            usually = runs.usual["config"]
+            name = " and ".join(f"{field} {usually[field]} → {value}" for field, value in changed.items())
             errors = _errors(group)
             found[name] = Change(
                 error=float(np.mean(errors)),
