@@ -10,7 +10,7 @@ from scipy.stats import ttest_ind
 from thesislib.chapters import pose_speed
 from thesislib.chapters.finding_joints import Config
 from thesislib.evaluation.speed import latency_table
-from thesislib.figures import chapter2_numbers, hand_errors, joint_runs, joint_tables
+from thesislib.figures import chapter2_numbers, chapter2_words, hand_errors, joint_runs, joint_tables
 from thesislib.networks.joint_regression import RIVALS
 
 
@@ -237,16 +237,16 @@ def test_rivals_tell_only_what_other_rivals_do_not_do():
         "ResNet-34, no pooling, batch size 8, adam optimizer, lr max 0.1",
     ]
     assert systems["the thesis's network, width 0.5"] == [of["usual"], of["again"]]
-    told = chapter2_numbers.of_networks(systems)
+    told = chapter2_words.of_networks(systems)
     assert "Each has seen 8,000 hands 6 times." in told
     assert "Lowest is ResNet-34, no pooling, batch size 8, adam optimizer, lr max 0.1 with 39.0 px" in told
     assert "the thesis's network, width 0.5 has 46.0 px, the mean pose 225.0 px" in told
     assert "1 of the 5 rows has more than one seed" in told
     assert "With so few seeds, luck alone may take two such rows 22.0 px apart, so that may be luck." in told
     alone = {name: group[:1] for name, group in systems.items()}
-    assert "With one seed each" in chapter2_numbers.of_networks(alone)
+    assert "With one seed each" in chapter2_words.of_networks(alone)
     one = dict(list(systems.items())[:1])
-    assert chapter2_numbers.of_networks({}) == chapter2_numbers.of_networks(one) == ""
+    assert chapter2_words.of_networks({}) == chapter2_words.of_networks(one) == ""
 
 
 def test_the_large_training_is_of_one_size_and_tells_precision_and_what_it_adds():
@@ -267,15 +267,15 @@ def test_the_large_training_is_of_one_size_and_tells_precision_and_what_it_adds(
     ]
     assert (
         "Each has seen 200,000 hands 20 times. Lowest is the thesis's network, bf16 precision with 18.0 px"
-        in (chapter2_numbers.of_networks(large))
+        in (chapter2_words.of_networks(large))
     )
-    told = chapter2_numbers.of_longer_training(small, large)
+    told = chapter2_words.of_longer_training(small, large)
     assert told == (
         "The large training above, of 200,000 hands, shows 83.3 times as many pictures, and takes the thesis's "
         "network, width 0.5 from 46.0 to 20.0 px and ResNet-34, no pooling from 42.0 to 24.0 px: 2 of 2 end lower, "
         "so the order here is that of networks which have not learned all they can."
     )
-    assert chapter2_numbers.of_longer_training(small, {}) == ""
+    assert chapter2_words.of_longer_training(small, {}) == ""
 
 
 def test_luck_is_students_t_for_two_means():
@@ -305,11 +305,11 @@ def test_a_change_counts_where_luck_could_not_do_as_much():
         found["width 0.5 → 1.0"].difference == pytest.approx(-2.0)
         and found["loss cross_entropy → default"].usual == 46.0
     )
-    assert chapter2_numbers.of_changes(found) == (
+    assert chapter2_words.of_changes(found) == (
         "Of 3 changes, 1 is worse: `loss cross_entropy → default`. 2 are within luck."
     )
     failed = {"loss l2": replace(found["loss cross_entropy → default"], mean_pose=55.0)}
-    assert chapter2_numbers.of_changes(failed).endswith(
+    assert chapter2_words.of_changes(failed).endswith(
         "`loss l2` ends no better than the mean pose, which is 55.0 px away."
     )
     table = joint_tables.changes_table(found)
@@ -324,7 +324,7 @@ def test_a_change_counts_where_luck_could_not_do_as_much():
     ]
     one_seed = [record for name, record in of.items() if name != "again"]
     assert joint_tables.changes(joint_runs.by_question(one_seed)) == {}
-    assert joint_tables.changes(joint_runs.by_question([])) == {} and chapter2_numbers.of_changes({}) == ""
+    assert joint_tables.changes(joint_runs.by_question([])) == {} and chapter2_words.of_changes({}) == ""
 
 
 # Curves and points ------------------------------------------------------------------------------------
@@ -372,16 +372,16 @@ def test_points_join_those_that_were_trained_and_timed():
 
 def test_who_is_nearer_and_faster_is_told_for_each_rival():
     ours = {"the thesis's network": (3.0, 18.0), "the thesis's network, width 0.5": (1.0, 22.0)}
-    told = chapter2_numbers.of_error_and_latency(ours | {"ResNet-50": (15.0, 21.0), "SimCC": (5.0, 17.9)})
+    told = chapter2_words.of_error_and_latency(ours | {"ResNet-50": (15.0, 21.0), "SimCC": (5.0, 17.9)})
     assert told == (
         "At least as near as ResNet-50 (21.0 px, 15.0 ms), and faster, is the thesis's network (18.0 px, 3.0 ms). "
         "At least as near as SimCC (17.9 px, 5.0 ms), and faster, is none."
     )
     assert (
         "is the thesis's network (18.0 px, 3.0 ms) and the thesis's network, width 0.5 (22.0 px, 1.0 ms)."
-        in (chapter2_numbers.of_error_and_latency(ours | {"VGG": (50.0, 30.0)}))
+        in (chapter2_words.of_error_and_latency(ours | {"VGG": (50.0, 30.0)}))
     )
-    assert chapter2_numbers.of_error_and_latency(ours) == ""
+    assert chapter2_words.of_error_and_latency(ours) == ""
 
 
 def test_the_curve_over_hands_is_of_runs_that_saw_as_many_pictures():
@@ -389,12 +389,12 @@ def test_the_curve_over_hands_is_of_runs_that_saw_as_many_pictures():
     curve = joint_tables.errors_by_train_hands(runs.hands)
     assert curve == {1000: [55.0], 8000: [45.0, 47.0]}
     assert hand_errors.learning_curve({"ours": curve}).axes[0].lines
-    assert chapter2_numbers.of_more_hands(runs) == (
+    assert chapter2_words.of_more_hands(runs) == (
         "All have seen 48,000 pictures: 1,000 hands 55.0 px and 8,000 hands 46.0 px. "
         "Luck alone may move a single run by ± 22.0 px, so none of them can be told from it."
     )
     nothing = joint_runs.by_question([])
-    assert joint_tables.errors_by_train_hands([]) == {} and chapter2_numbers.of_more_hands(nothing) == ""
+    assert joint_tables.errors_by_train_hands([]) == {} and chapter2_words.of_more_hands(nothing) == ""
 
 
 def test_real_hands_are_those_of_the_first_system_over_all_its_seeds_beside_the_means_of_others():
@@ -559,14 +559,14 @@ def test_eight_bits_have_a_row_a_network_and_precision():
 
 
 def test_the_words_on_eight_bits_follow_the_record():
-    told = chapter2_numbers.of_bits(in_bits())
+    told = chapter2_words.of_bits(in_bits())
     assert "is 20.50 px in eight bits and was 20.00 px; joints move by 0.4 px" in told
     assert "by more than 0.007 of the box, that much on the 9 pictures of asl7." in told
     assert "1.5 times as fast as before, and the whole width 2.0 times" in told
     assert (
         "4.0 times as fast in eight bits and 2.0 times in 32: in eight bits the goal of 3 is met, for" in told
     )
-    assert "the goal of 3 is missed, for the speed alone" in chapter2_numbers.of_bits(in_bits(mediapipe=4.0))
-    alone = chapter2_numbers.of_bits(in_bits(mediapipe=None, real=False))
+    assert "the goal of 3 is missed, for the speed alone" in chapter2_words.of_bits(in_bits(mediapipe=4.0))
+    alone = chapter2_words.of_bits(in_bits(mediapipe=None, real=False))
     assert "MediaPipe" not in alone and "real hands" not in alone
-    assert "thesis run eight_bits" in chapter2_numbers.of_bits(None)
+    assert "thesis run eight_bits" in chapter2_words.of_bits(None)
