@@ -33,9 +33,8 @@ VIEWS = 2 * len(SHARES) * len(TURNS_DEGREES)
 SINGLE = "single_view"  # of the stored network: what all others are compared with
 SYNTHETIC = "unseen_signers"
 
-Finders = Callable[
-    [Tensor], Mapping[str, Tensor]
-]  # pictures uint8 [N, 3, S, S] to {finder: joints [N, 21, 2]}
+# Pictures uint8 [N, 3, S, S] to {finder: joints [N, 21, 2]}.
+Finders = Callable[[Tensor], Mapping[str, Tensor]]
 
 
 @dataclass(frozen=True, kw_only=True)

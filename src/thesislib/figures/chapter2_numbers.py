@@ -9,6 +9,7 @@ from pandas.io.formats.style import Styler
 
 from thesislib.chapters.joint_choices import OURS
 from thesislib.figures.joint_runs import by_seed, main_scores, reference, seeds_of
+from thesislib.figures.joint_tables import tested
 from thesislib.figures.tables import listed, plain
 from thesislib.published import comparison_table
 from thesislib.synthetic.hand import FINGERS, JOINTS
@@ -155,11 +156,9 @@ def best_and_worst_finger(group: Records) -> dict[str, str]:
 
 def real_verdict(group: Records) -> str:
     """Return in words how many real test sets, each with each of its boxes, miss the goal, means over seeds."""
-    errors: dict[str, list[float]] = {}
-    for record in group:
-        for name, found in record["metrics"]["real"].items():
-            errors.setdefault(name, []).append(found["network"]["error_over_box"])
-    missed = sum(np.mean(of_seeds) > GOAL for of_seeds in errors.values())
+    found = tested(group).values()
+    errors = [mean_of([seed["network"] for seed in of_seeds], "error_over_box") for of_seeds in found]
+    missed = sum(error > GOAL for error in errors)
     if not errors:
         return "no real hands were there when it was measured"
     return f"it is missed by {missed} of the {len(errors)} rows" if missed else "it is met by all of them"

@@ -87,6 +87,7 @@ def by_question(records: Records) -> StoredRuns:
     usual = _small_training(records)
     if usual is None:
         return StoredRuns(records, None, [], [], [])
+    large = _size(reference(records))
     equal = [record for record in records if _size(record) == _size(usual)]
     rivals = [record for record in equal if record["config"]["network"] != OURS]
     rival = usual_rival(rivals)
@@ -108,7 +109,7 @@ def by_question(records: Records) -> StoredRuns:
         if set(departures(record, usual)) <= set(SIZE) and pictures_seen(record) == pictures_seen(usual)
     ]
     return StoredRuns(
-        large=[record for record in records if _size(record) == _size(reference(records))],
+        large=[record for record in records if _size(record) == large],
         usual=usual,
         networks=[*seeds_of(usual, equal), *as_rivals, *rivals],
         changes=changes,

@@ -80,9 +80,9 @@ def real_hands(systems: Systems) -> pd.DataFrame:
     Columns are the first system's, means over its seeds, where a seed that was not tested on a set is left out of
     its row; each other system has a last column of means.
     """
-    (_, ours), *others = systems.items()
+    ours, *others = ((system, tested(group)) for system, group in systems.items())
     rows = {}
-    for name, found in _tested(ours).items():
+    for name, found in ours[1].items():
         network = [of_seed["network"] for of_seed in found]
         rows[real_set(name)] = {
             "n": str(network[0]["n_images"]),
@@ -91,10 +91,10 @@ def real_hands(systems: Systems) -> pd.DataFrame:
             "median": _over_seeds(network, "error_over_box_median", digits=3),
             "mean pose": f"{found[0]['mean_pose']['error_over_box']:.3f}",
             **{
-                other: _over_seeds([seed["network"] for seed in tested], "error_over_box", digits=3)
-                if (tested := _tested(group).get(name))
-                else "–"
-                for other, group in others
+                other: _over_seeds(
+                    [seed["network"] for seed in found.get(name, [])], "error_over_box", digits=3
+                )
+                for other, found in others
             },
         }
     return pd.DataFrame.from_dict(rows, orient="index")
@@ -106,13 +106,13 @@ def real_set(row: str) -> str:
     return f"{of_set.replace('_', ' ')} ({box} box)"
 
 
-def _tested(group: Records) -> dict[str, list[Mapping[str, Any]]]:
+def tested(group: Records) -> dict[str, list[Mapping[str, Any]]]:
     """Return {row of real hands: what each seed that was tested on it has found}."""
-    tested: dict[str, list[Mapping[str, Any]]] = {}
+    rows: dict[str, list[Mapping[str, Any]]] = {}
     for record in group:
         for name, found in record["metrics"]["real"].items():
-            tested.setdefault(name, []).append(found)
-    return tested
+            rows.setdefault(name, []).append(found)
+    return rows
 
 
 def latencies(record: Mapping[str, Any]) -> pd.DataFrame:

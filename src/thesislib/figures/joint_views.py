@@ -103,11 +103,11 @@ def words(record: Mapping[str, Any] | None) -> str:
     if photographed := [row for row in others if row.startswith(LARGEST)]:
         times = errors[VIEWED][photographed[-1]] / errors[VIEWED][SYNTHETIC]
         said += f"On {_set(photographed[-1])}, it is {times:.2f} times the views' error on invented hands. "
-    if any(finder.startswith(MEDIAPIPE) for finder in finders):
+    peers = [finder for finder in finders if finder.startswith(MEDIAPIPE)]
+    if peers:
         at = [
-            f"{errors[finder][SYNTHETIC]:.3f} ({finder_name(finder).removeprefix('MediaPipe, ')})"
-            for finder in finders
-            if finder.startswith(MEDIAPIPE)
+            f"{errors[peer][SYNTHETIC]:.3f} ({finder_name(peer).removeprefix('MediaPipe, ')})"
+            for peer in peers
         ]
         said += (
             f"MediaPipe's model, without its detector of palms, is off by {listed(at)} on the invented hands."
