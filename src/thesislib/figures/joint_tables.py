@@ -92,9 +92,9 @@ def real_hands(systems: Systems) -> pd.DataFrame:
             "mean pose": f"{found[0]['mean_pose']['error_over_box']:.3f}",
             **{
                 other: _over_seeds(
-                    [seed["network"] for seed in found.get(name, [])], "error_over_box", digits=3
+                    [seed["network"] for seed in theirs.get(name, [])], "error_over_box", digits=3
                 )
-                for other, found in others
+                for other, theirs in others
             },
         }
     return pd.DataFrame.from_dict(rows, orient="index")
