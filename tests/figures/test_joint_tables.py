@@ -216,6 +216,17 @@ def test_only_the_rivals_own_way_to_learn_puts_ours_beside_them():
     assert joint_runs.by_question([*by_sgd, rival]).networks == [of["usual"], of["again"], rival]
 
 
+def test_precision_is_no_way_to_learn():
+    of = of_all_questions()
+    in_bf16 = [
+        made_up(41.0, network=name, precision="bf16", **ADAMW, **SMALL) for name in ("vgg", "inception_v3")
+    ]
+    runs = joint_runs.by_question([*in_bf16, *of.values()])
+    assert of["as rivals"] in runs.networks and joint_runs.usual_rival(runs.networks) is in_bf16[0]
+    systems = joint_runs.named(runs.networks, runs.usual, rival=joint_runs.usual_rival(runs.networks))
+    assert {"VGG of figure 2.2, bf16 precision", "ResNet-34, no pooling"} <= systems.keys()
+
+
 def test_without_a_rival_of_its_size_there_is_no_small_training():
     records = [made_up(), made_up(**SMALL)]
     assert joint_runs.by_question(records) == joint_runs.StoredRuns(records, None, [], [], [])
