@@ -51,8 +51,12 @@ def speeds(**milliseconds: float) -> dict:
     return {
         "metrics": {
             "systems": {
-                name: {"latency_ms_onnx": ms}
-                | {f"latency_ratio_to_{peer}_onnx": ms / of_peer for peer, of_peer in peers.items()}
+                name: {"latency_ms_onnx": ms, "input_px": 64}
+                | {
+                    f"latency_ratio_to_{peer}{end}_onnx": ms / of_peer
+                    for peer, of_peer in peers.items()
+                    for end in ("", "_low", "_high")
+                }
                 | {f"latency_ratio_to_{peer}_pytorch": 2 * ms / of_peer for peer, of_peer in peers.items()}
                 for name, ms in milliseconds.items()
             }
@@ -400,12 +404,33 @@ def test_the_curve_over_hands_is_of_runs_that_saw_as_many_pictures():
     curve = joint_tables.errors_by_train_hands(runs.hands)
     assert curve == {1000: [55.0], 8000: [45.0, 47.0]}
     assert hand_errors.learning_curve({"ours": curve}).axes[0].lines
+    low, high = joint_tables.reach_of_luck(runs)
+    assert (low + high) / 2 == 46.0 and high - 46.0 == pytest.approx(joint_tables.luck([45.0, 47.0]))
+    drawn = hand_errors.learning_curve({"ours": curve}, by_luck=(low, high)).axes[0]
+    assert [text.get_text() for text in drawn.get_legend().get_texts()] == ["by luck alone, 95 %", "ours"]
     assert chapter2_words.of_more_hands(runs) == (
         "All have seen 48,000 pictures: 1,000 hands 55.0 px and 8,000 hands 46.0 px. "
         "Luck alone may move a single run by ± 22.0 px, so none of them can be told from it."
     )
     nothing = joint_runs.by_question([])
     assert joint_tables.errors_by_train_hands([]) == {} and chapter2_words.of_more_hands(nothing) == ""
+    one_seed = joint_runs.by_question(
+        [made_up(), made_up(**OURS_SMALL), made_up(network="vgg", **ADAMW, **SMALL)]
+    )
+    assert joint_tables.reach_of_luck(nothing) is None and joint_tables.reach_of_luck(one_seed) is None
+
+
+def test_latencies_are_those_of_all_or_of_trained_networks_and_the_two_peers():
+    every = joint_tables.latencies(SPEED)
+    assert len(every) == len(SPEED["metrics"]["systems"])
+    trained = [made_up(width=0.5, size=64), made_up(network="vgg", size=64)]  # one of them was not timed
+    some = joint_tables.latencies(SPEED, trained)
+    assert list(some.index) == [
+        "the thesis's network, half width, 64 px",
+        "ResNet-50, heatmaps, 256 px",
+        "MediaPipe, full",
+    ]
+    assert list(some["ms"]) == ["2.00", "100.00", "8.00"]
 
 
 def test_real_hands_are_those_of_the_first_system_over_all_its_seeds_beside_the_means_of_others():

@@ -197,12 +197,15 @@ def learning_curve(
     *,
     xlabel: str = "training pictures",
     ylabel: str = "mean error, px at 256",
+    by_luck: tuple[float, float] | None = None,
 ) -> Figure:
     """Draw error against the number of training pictures: name -> {pictures: one error a seed}.
 
-    Lines join the means; dots are single seeds.
+    Lines join the means; dots are single seeds. A band of grey holds what luck alone does to a single run.
     """
     figure, axes = style.figure(3.2)
+    if by_luck:
+        axes.axhspan(*by_luck, color=style.GREY, alpha=0.25, linewidth=0, label="by luck alone, 95 %")
     for (name, points), colour, marker in zip(
         errors.items(), cycle(style.CYCLE), cycle(style.MARKERS), strict=False
     ):
@@ -216,9 +219,10 @@ def learning_curve(
     axes.set(xscale="log", xlabel=xlabel, ylabel=ylabel, ylim=(0, None))
     axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks], fontsize=9)
     axes.minorticks_off()
-    if len(errors) > 1:
+    if len(errors) > 1 or by_luck:
         axes.legend()
-    return described(figure, f"{ylabel} against {xlabel}, for {listed(errors)}.")
+    said = "; a band from {:.1f} to {:.1f} holds what luck alone does".format(*by_luck) if by_luck else ""
+    return described(figure, f"{ylabel} against {xlabel}, for {listed(errors)}{said}.")
 
 
 def _legend_below(figure: Figure, axes: Axes) -> None:

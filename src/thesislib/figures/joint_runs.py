@@ -161,7 +161,7 @@ def _is_one_choice(changed: Mapping[str, Any]) -> bool:
 
 
 def _how_it_learns(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the choices of a training that have nothing to do with the network, its kind of output, or precision."""
+    """Return the choices of a training that have nothing to do with the network, its output or its precision."""
     kept_out = (*OURS_ALONE, "loss", "radius", "last_radius", "precision")
     return {name: value for name, value in choices(record["config"]).items() if name not in kept_out}
 

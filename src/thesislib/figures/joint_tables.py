@@ -25,6 +25,9 @@ from thesislib.figures.tables import spread
 
 Systems = Mapping[str, Records]  # a name and its seeds; see `joint_runs.named`
 
+# Columns of ratios, and the system of `pose_speed` that they are ratios to.
+PEERS = {"of ResNet-50 at 256": "resnet50_heatmaps_256", "of MediaPipe full": "mediapipe_full"}
+
 
 def benchmark(systems: Systems) -> pd.DataFrame:
     """Return one row a system, seeds together: errors on hands of unseen signers, size, training.
@@ -115,10 +118,17 @@ def tested(group: Records) -> dict[str, list[Mapping[str, Any]]]:
     return rows
 
 
-def latencies(record: Mapping[str, Any]) -> pd.DataFrame:
-    """Return one row a network and input size: median ms of one picture on one CPU thread, ratios to two peers."""
+def latencies(record: Mapping[str, Any], trained: Records | None = None) -> pd.DataFrame:
+    """Return one row a network and input size: median ms of one picture on one CPU thread, ratios to two peers.
+
+    With runs of `trained`, rows are those of networks which have a training among them, and of the two peers.
+    """
+    systems = record["metrics"]["systems"]
+    if trained is not None:
+        kept = {timed_as(run["config"]) for run in trained} | set(PEERS.values())
+        systems = {name: system for name, system in systems.items() if name in kept}
     rows = {}
-    for name, system in record["metrics"]["systems"].items():
+    for name, system in systems.items():
         runtime = "litert" if "latency_ms_litert" in system else "onnx"
         rows[timed_name(name)] = {
             "input, px": str(system["input_px"]),
@@ -129,10 +139,7 @@ def latencies(record: Mapping[str, Any]) -> pd.DataFrame:
                 title: "{:.3f} [{:.3f}, {:.3f}]".format(
                     *(system[f"latency_ratio_to_{peer}{end}_{runtime}"] for end in ("", "_low", "_high"))
                 )
-                for title, peer in (
-                    ("of ResNet-50 at 256", "resnet50_heatmaps_256"),
-                    ("of MediaPipe full", "mediapipe_full"),
-                )
+                for title, peer in PEERS.items()
                 if f"latency_ratio_to_{peer}_{runtime}" in system
             },
         }
@@ -234,6 +241,17 @@ def errors_by_train_hands(records: Records) -> dict[int, list[float]]:
     """Return {training hands: error of each seed in px at 256} of runs that differ in their hands and epochs."""
     groups = {group[0]["config"]["train_hands"]: _errors(group) for group in by_seed(records)}
     return dict(sorted(groups.items()))
+
+
+def reach_of_luck(runs: StoredRuns) -> tuple[float, float] | None:
+    """Return between which errors luck alone takes a single run of the usual small training, 95 %.
+
+    None where that has no second seed.
+    """
+    errors = _errors(seeds_of(runs.usual, runs.changes)) if runs.usual else []
+    if len(errors) < 2:
+        return None
+    return float(np.mean(errors)) - luck(errors), float(np.mean(errors)) + luck(errors)
 
 
 @dataclass(frozen=True)
