@@ -83,13 +83,39 @@ def test_heatmaps_stand_in_columns_over_the_right_place(n):
     assert heat.get_extent() == axes[0, 4].images[0].get_extent() == [0, 16, 16, 0]
 
 
-def test_pck_curves_show_the_shares_and_the_areas():
+def looks_of(lines) -> set[tuple]:
+    return {(line.get_color(), str(line._dash_pattern)) for line in lines}
+
+
+def test_pck_curves_show_the_shares():
     curves = {f"network {i}": ([0, 5, 10], [0, 0.5, 0.9]) for i in range(10)}
-    figure = hand_errors.pck_curves(curves, areas={name: 0.5 for name in curves})
+    figure = hand_errors.pck_curves(curves)
     lines = figure.axes[0].lines
-    assert list(lines[9].get_ydata()) == [0, 50, 90] and lines[9].get_label() == "network 9 (AUC 0.500)"
-    looks = {(line.get_color(), str(line._dash_pattern)) for line in lines}
-    assert len(looks) == 10 and "network 9" in figure.get_label()
+    assert list(lines[9].get_ydata()) == [0, 50, 90] and lines[9].get_label() == "network 9"
+    assert len(looks_of(lines)) == 10 and "network 9" in figure.get_label()
+
+
+@pytest.mark.parametrize("draw", ["pck_curves", "training_curves"])
+def test_curves_of_a_kind_have_a_column_where_the_others_are_grey(draw):
+    kinds = {"a": "maps", "b": "numbers", "c": "maps"}
+    rows = {
+        "pck_curves": {name: ([0, 10], [0, 0.5]) for name in kinds},
+        "training_curves": {
+            name: [{"epoch": e, "loss": 1 / e, "lr": 0.1} for e in (1, 2, 3)] for name in kinds
+        },
+    }
+    figure = getattr(hand_errors, draw)(rows[draw], kinds=kinds)
+    tops = [axes for axes in figure.axes if axes.get_title()]
+    assert [axes.get_title() for axes in tops] == ["maps", "numbers"]
+    below = [axes.get_legend() for axes in figure.axes if axes.get_legend()]
+    assert [[text.get_text() for text in legend.get_texts()] for legend in below] == [["a", "c"], ["b"]]
+    for axes, own in zip(tops, (["a", "c"], ["b"]), strict=True):
+        assert len(axes.lines) == 3 and [line.get_label() for line in axes.lines[-len(own) :]] == own
+        others = axes.lines[: -len(own)]
+        assert {line.get_color() for line in others} == {style.GREY} and len(looks_of(axes.lines)) == 1 + len(
+            own
+        )
+    assert "maps: a and c; numbers: b" in figure.get_label()
 
 
 @pytest.mark.parametrize("names", [["ours"], ["ours", "ResNet-50", "CPM"]])

@@ -1,6 +1,7 @@
 """Tables and numbers of chapter 2 from made-up records: who is compared with whom, and what a row is called."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -143,6 +144,18 @@ def test_a_label_names_every_difference_and_nothing_else(network, chosen):
     assert not set(back.split(", ")) & {CHANGES[field][1] for field in joint_runs.OURS_ALONE}
     own = joint_runs.label(other, other).removeprefix(joint_runs.NAMES[network])
     assert own.count(",") == len(chosen & set(joint_runs.OURS_ALONE))
+
+
+def test_a_way_to_learn_that_has_a_name_is_told_by_it_and_what_departs_from_it_beside_it():
+    usual, (adamw, report) = made_up(), joint_runs.RECIPES.values()
+    assert joint_runs.label(made_up(**adamw), usual) == "the thesis's network, by AdamW"
+    assert joint_runs.label(made_up(**report), usual) == "the thesis's network, the report's way"
+    both = made_up(network="vgg", **report | {"lr_max": 0.003})
+    rival = made_up(network="vgg", **adamw)
+    assert joint_runs.label(rival, usual, rival=rival) == "VGG of figure 2.2"
+    assert "lr max 0.003" in joint_runs.label(both, usual, rival=rival)
+    wider = joint_runs.label(made_up(radius=1.0, **adamw), usual)
+    assert wider == "the thesis's network, radius 1, by AdamW"
 
 
 def test_different_trainings_have_rows_of_their_own_rivals_included():
@@ -291,6 +304,36 @@ def test_the_large_training_is_of_one_size_and_tells_precision_and_what_it_adds(
         "so the order here is that of networks which have not learned all they can."
     )
     assert chapter2_words.of_longer_training(small, {}) == ""
+
+
+def with_answer(output: str, *, near: float, far: float, **choices: Any) -> dict:
+    record = made_up(**choices)
+    record["metrics"]["unseen_signers_pck"] = {"px_at_256": [0, 20, 60], "share": [0, 2 * near, far]}
+    return record | {"metrics": record["metrics"] | {"output": output}}
+
+
+def test_networks_are_compared_by_what_they_answer_with():
+    ours = with_answer("heatmaps", near=0.2, far=0.7)
+    systems = {
+        "ours": [ours],
+        "cpm": [with_answer("stages", near=0.1, far=0.6, network="cpm")],
+        "simcc": [with_answer("bins", near=0.08, far=0.8, network="simcc")],
+    }
+    assert joint_tables.kinds_of_answer(systems) == {
+        "ours": "heatmaps",
+        "cpm": "heatmaps",
+        "simcc": "coordinates",
+    }
+    assert chapter2_words.of_kinds(systems) == (
+        "On average networks that answer with heatmaps find more joints closely, and lose more altogether. Within "
+        "10 px of 256, rows with heatmaps (2) find 10 to 20 % of the joints and rows with coordinates (1) 8 to 8 "
+        "%; within 60 px it is 60 to 70 % and 80 to 80 %."
+    )
+    systems["simcc"] = [with_answer("bins", near=0.3, far=0.8, network="simcc")]
+    assert "networks that answer with coordinates find more joints, near and far." in (
+        chapter2_words.of_kinds(systems)
+    )
+    assert chapter2_words.of_kinds({"ours": [ours]}) == chapter2_words.of_kinds({}) == ""
 
 
 def test_luck_is_students_t_for_two_means():

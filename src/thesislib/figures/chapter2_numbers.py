@@ -8,7 +8,15 @@ import numpy as np
 from pandas.io.formats.style import Styler
 
 from thesislib.chapters.joint_choices import OURS
-from thesislib.figures.joint_runs import by_seed, main_scores, reference, seeds_of
+from thesislib.figures.joint_runs import (
+    BY_ADAMW,
+    RECIPES,
+    THE_REPORTS_WAY,
+    by_seed,
+    main_scores,
+    reference,
+    seeds_of,
+)
 from thesislib.figures.joint_tables import tested
 from thesislib.figures.tables import listed, plain
 from thesislib.published import comparison_table
@@ -94,6 +102,9 @@ def of_stored_runs(stored: Records, speeds: Records) -> dict[str, Any]:
         "stored_schedule": SCHEDULES[main["config"]["schedule"]],
         "stored_batch_size": main["config"]["batch_size"],
         "stored_epochs": main["config"]["epochs"],
+        "rivals_rate": f"{RECIPES[BY_ADAMW]['lr_max']:g}",
+        "reports_rate": f"{RECIPES[THE_REPORTS_WAY]['lr_max']:g}",
+        "reports_batch_size": RECIPES[THE_REPORTS_WAY]["batch_size"],
         "stored_width": f"{main['config']['width']:.0%}",
         "stored_error": mean_of(scores, "epe_px_at_256"),
         "stored_error_median": mean_of(scores, "epe_median_px_at_256"),

@@ -12,8 +12,17 @@ from thesislib.chapters.stored_pose import MEDIAPIPE
 from thesislib.config import digest
 from thesislib.figures.chapter2_numbers import SPEED_GOALS, Records, mean_of, set_of
 from thesislib.figures.joint_runs import NAMES, SIZE, StoredRuns, choices, main_scores, pictures_seen
-from thesislib.figures.joint_tables import Change, Systems, errors_by_train_hands, luck
+from thesislib.figures.joint_tables import (
+    Change,
+    Systems,
+    errors_by_train_hands,
+    kinds_of_answer,
+    luck,
+    shares_found,
+)
 from thesislib.figures.tables import listed, missing
+
+NEAR_PX, FAR_PX = 10, 60  # of 256: close by, and so far off that it may be another finger
 
 
 def of_networks(systems: Systems) -> str:
@@ -46,6 +55,35 @@ def of_networks(systems: Systems) -> str:
         f"{next(iter(errors.values())):.1f} px, the mean pose {mean_pose:.1f} px.{apart} By AUC, the mean share of "
         "joints found over all distances up to 30 px, which a few large errors cannot spoil, the highest is "
         f"{nearest} with {areas[nearest]:.3f}. " + _seeds_told([len(group) for group in systems.values()])
+    )
+
+
+def of_kinds(systems: Systems) -> str:
+    """Return how many joints networks find near and far, by what they answer with; '' where all answer alike."""
+    curves, kinds = shares_found(systems), kinds_of_answer(systems)
+    if len(set(kinds.values())) < 2:
+        return ""
+    shares = {
+        (within_px, kind): [
+            100 * np.interp(within_px, *curve) for name, curve in curves.items() if kinds[name] == kind
+        ]
+        for within_px in (NEAR_PX, FAR_PX)
+        for kind in ("heatmaps", "coordinates")
+    }
+    near, far = (
+        max("heatmaps", "coordinates", key=lambda kind: np.mean(shares[within_px, kind]))
+        for within_px in (NEAR_PX, FAR_PX)
+    )
+    verdict = (
+        f"networks that answer with {near} find more joints closely, and lose more altogether"
+        if near != far
+        else f"networks that answer with {near} find more joints, near and far"
+    )
+    told = [f"{min(of):.0f} to {max(of):.0f} %" for of in shares.values()]
+    maps, numbers = (len(shares[NEAR_PX, kind]) for kind in ("heatmaps", "coordinates"))
+    return (
+        f"On average {verdict}. Within {NEAR_PX} px of 256, rows with heatmaps ({maps}) find {told[0]} of the "
+        f"joints and rows with coordinates ({numbers}) {told[1]}; within {FAR_PX} px it is {told[2]} and {told[3]}."
     )
 
 

@@ -1,13 +1,15 @@
 """Figures of how well and how fast networks find the joints of hands; each carries a description in words."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import cycle
 from textwrap import fill
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator
+from matplotlib.transforms import offset_copy
 
 from thesislib.figures import style
 from thesislib.figures.hands import FINGER_COLOURS, described
@@ -25,22 +27,28 @@ def pck_curves(
     curves: Mapping[str, tuple[Sequence[float], Sequence[float]]],
     *,
     xlabel: str = "threshold, px at 256",
-    areas: Mapping[str, float] | None = None,
+    kinds: Mapping[str, str] | None = None,
 ) -> Figure:
-    """Draw the share of joints found within each threshold: name -> (thresholds, shares); areas in the legend."""
-    figure, axes = style.figure(3.3)
-    for (name, (thresholds, shares)), colour, dash in zip(
-        curves.items(), cycle(style.CYCLE), cycle(DASHES), strict=False
-    ):
-        label = name if areas is None else f"{name} (AUC {areas[name]:.3f})"
-        axes.plot(thresholds, 100 * np.asarray(shares), color=colour, linestyle=dash, label=label)
-    axes.set(xlabel=xlabel, ylabel="joints found, %", ylim=(0, 101))
-    axes.margins(x=0)
-    if len(curves) > LEGEND_INSIDE:
-        _legend_below(figure, axes)
+    """Draw the share of joints found within each threshold: name -> (thresholds, shares).
+
+    With kinds, name -> kind, each has a column in which the curves of the others are grey.
+    """
+    columns = _columns(curves, kinds)
+    figure, axes = style.figure(3.3, len(columns), sharey=True, squeeze=False)
+    for axis, (kind, own) in zip(axes[0], columns.items(), strict=True):
+        for name, look in _looks(curves, own):
+            thresholds, shares = curves[name]
+            axis.plot(thresholds, 100 * np.asarray(shares), **look)
+        axis.set(xlabel=xlabel, ylim=(0, 101), title=kind)
+        axis.margins(x=0)
+    axes[0, 0].set_ylabel("joints found, %")
+    if kinds:
+        _legends_of_columns(figure, axes)
+    elif len(curves) > LEGEND_INSIDE:
+        _legend_below(figure, axes[0, 0])
     else:
-        axes.legend(loc="lower right", fontsize=9)
-    return described(figure, f"Share of joints found against the {xlabel}, for {listed(curves)}.")
+        axes[0, 0].legend(loc="lower right", fontsize=9)
+    return described(figure, f"Share of joints found against the {xlabel}, for {_by_kind(columns)}.")
 
 
 def error_by_joint(errors: Mapping[str, Sequence[float]], *, ylabel: str = "mean error, px at 256") -> Figure:
@@ -140,32 +148,38 @@ def training_curves(
     *,
     labels: Mapping[str, str] = NAMES,
     log: Sequence[str] = ("lr",),
+    kinds: Mapping[str, str] | None = None,
 ) -> Figure:
     """Draw what histories record against epochs: name -> rows with `epoch` and `keys`; one panel a key.
 
-    Rows that lack a key are passed over, so that something measured every few epochs still makes a line.
+    Rows that lack a key are passed over, so that something measured every few epochs still makes a line. With
+    kinds, name -> kind, each has a column in which the lines of the others are grey.
     """
-    figure, axes = style.figure(1.3 + 1.5 * len(keys), rows=len(keys), sharex=True, squeeze=False)
+    columns = _columns(histories, kinds)
+    figure, axes = style.figure(
+        1.3 + 1.5 * len(keys), len(columns), len(keys), sharex=True, sharey="row", squeeze=False
+    )
+    for column, (kind, own) in zip(axes.T, columns.items(), strict=True):
+        for axis, key in zip(column, keys, strict=True):
+            for name, look in _looks(histories, own):
+                known = [(row["epoch"], row[key]) for row in histories[name] if key in row]
+                marker = "o" if len(known) < 3 else None
+                axis.plot(*np.array(known).reshape(-1, 2).T, marker=marker, **look)
+        column[0].set_title(kind)
+        column[-1].set_xlabel("epoch")
+        column[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
     for axis, key in zip(axes[:, 0], keys, strict=True):
-        for (name, rows), colour, dash in zip(
-            histories.items(), cycle(style.CYCLE), cycle(DASHES), strict=False
-        ):
-            known = [(row["epoch"], row[key]) for row in rows if key in row]
-            marker = "o" if len(known) < 3 else None
-            axis.plot(
-                *np.array(known).reshape(-1, 2).T, color=colour, linestyle=dash, marker=marker, label=name
-            )
         axis.set_ylabel(labels.get(key, key.replace("_", " ")))
         if key in log:
             axis.set_yscale("log")
         else:
             axis.set_ylim(0, None)
-    axes[-1, 0].set_xlabel("epoch")
-    axes[-1, 0].xaxis.set_major_locator(MaxNLocator(integer=True))
-    if len(histories) > 1:
+    if kinds:
+        _legends_of_columns(figure, axes)
+    elif len(histories) > 1:
         _legend_below(figure, axes[0, 0])
     drawn = " and ".join(labels.get(key, key.replace("_", " ")) for key in keys)
-    return described(figure, f"{drawn} against epochs, for {listed(histories)}.")
+    return described(figure, f"{drawn} against epochs, for {_by_kind(columns)}.")
 
 
 def changed_trainings(
@@ -223,6 +237,42 @@ def learning_curve(
         axes.legend()
     said = "; a band from {:.1f} to {:.1f} holds what luck alone does".format(*by_luck) if by_luck else ""
     return described(figure, f"{ylabel} against {xlabel}, for {listed(errors)}{said}.")
+
+
+def _columns(names: Iterable[str], kinds: Mapping[str, str] | None) -> dict[str, list[str]]:
+    """Return {title of a column: names coloured there}; one column without a title where kinds are None."""
+    columns: dict[str, list[str]] = {}
+    for name in names:
+        columns.setdefault(kinds[name] if kinds else "", []).append(name)
+    return columns
+
+
+def _looks(names: Iterable[str], own: Sequence[str]) -> list[tuple[str, dict[str, Any]]]:
+    """Return each name and how its line is drawn where some are shown; the others, grey, come first."""
+    hinted = {"color": style.GREY, "linewidth": 0.8, "alpha": 0.5}
+    shown = [
+        (name, {"color": colour, "linestyle": dash, "label": name})
+        for name, colour, dash in zip(own, cycle(style.CYCLE), cycle(DASHES), strict=False)
+    ]
+    return [(name, hinted) for name in names if name not in own] + shown
+
+
+def _by_kind(columns: Mapping[str, Sequence[str]]) -> str:
+    return "; ".join(f"{kind}: {listed(own)}" if kind else listed(own) for kind, own in columns.items())
+
+
+def _legends_of_columns(figure: Figure, axes: np.ndarray) -> None:
+    """Put the names of each column below it; the figure grows by them."""
+    most = 0
+    for column in axes.T:
+        handles, names = column[-1].get_legend_handles_labels()
+        names = [fill(name, 44) for name in names]
+        most = max(most, sum(name.count("\n") + 1 for name in names))
+        below = offset_copy(column[-1].transAxes, figure, x=-0.05, y=-0.4, units="inches")
+        column[-1].legend(
+            handles, names, loc="upper left", bbox_to_anchor=(0, 0), bbox_transform=below, fontsize=8.5
+        )
+    figure.set_figheight(figure.get_figheight() + 0.17 * most)
 
 
 def _legend_below(figure: Figure, axes: Axes) -> None:

@@ -27,6 +27,19 @@ OURS_ALONE = ("width", "decoder_width", "depth", "stem_stride", "literal")  # a 
 
 SIZE = ("train_hands", "epochs")  # of a training
 OPTIMISER = ("optimizer", "lr_max", "lr_min", "weight_decay")
+# Ways to learn that a row names in a word; the second is that of the ETH report.
+BY_ADAMW, THE_REPORTS_WAY = "by AdamW", "the report's way"
+RECIPES = {
+    BY_ADAMW: {"optimizer": "adamw", "lr_max": 0.001, "lr_min": 0.000001},
+    THE_REPORTS_WAY: {
+        "augmentation": "report",
+        "batch_size": 8,
+        "optimizer": "adam",
+        "schedule": "constant",
+        "lr_max": 0.0001,
+        "lr_min": 0.0001,
+    },
+}
 # Fields that are chosen together.
 ONE_CHOICE = (OPTIMISER, ("radius", "last_radius"), ("width", "decoder_width"))
 
@@ -182,12 +195,16 @@ def label(
     else:
         full = Config.profile("full").as_dict()
         usual = against["config"] | {name: full[name] for name in OURS_ALONE}
-    changed = [
-        _told(name, value)
-        for name, value in choices(record["config"]).items()
-        if name not in usual or value != usual[name]
+    chosen = choices(record["config"])
+    changed = {name: value for name, value in chosen.items() if name not in usual or value != usual[name]}
+    recipes = [
+        name
+        for name, recipe in RECIPES.items()
+        if recipe.items() <= chosen.items() and recipe.keys() & changed.keys()
     ]
-    return ", ".join([NAMES[record["config"]["network"]], *changed])
+    in_recipes = set().union(*(RECIPES[name] for name in recipes))
+    told = [_told(name, value) for name, value in changed.items() if name not in in_recipes]
+    return ", ".join([NAMES[record["config"]["network"]], *told, *recipes])
 
 
 def by_seed(records: Records) -> list[Records]:

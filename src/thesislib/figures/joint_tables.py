@@ -184,6 +184,15 @@ def timed_name(system: str) -> str:
     return system.replace("mediapipe_", "MediaPipe, ")
 
 
+def kinds_of_answer(systems: Systems) -> dict[str, str]:
+    """Return {label: what a network answers a joint with}, a map of the picture or two numbers."""
+    maps = ("heatmaps", "stages")
+    return {
+        name: "heatmaps" if group[0]["metrics"]["output"] in maps else "coordinates"
+        for name, group in systems.items()
+    }
+
+
 def shares_found(systems: Systems) -> dict[str, tuple[Sequence[float], Sequence[float]]]:
     """Return the curves of `hand_errors.pck_curves`: label -> (thresholds, shares of joints), means over seeds."""
     curves = {}
