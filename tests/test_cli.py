@@ -224,7 +224,10 @@ def no_model(tmp_path, monkeypatch):
 def test_predict_and_export_say_how_to_get_a_model(no_model, tmp_path, capsys):
     for arguments in (["predict", "hand.png"], ["export", "pose", "--out", str(tmp_path / "out")]):
         assert cli.main(arguments) == 1
-        assert "Train one with `thesis run finding_joints`" in capsys.readouterr().err
+        assert (
+            "name with --weights the folder of a run of `thesis run finding_joints`"
+            in capsys.readouterr().err
+        )
     assert not (tmp_path / "out").exists()
 
 

@@ -295,13 +295,14 @@ def _benchmark(options: argparse.Namespace) -> None:
 
 def _export(options: argparse.Namespace) -> None:
     from thesislib import hand_reader, pose_model
+    from thesislib.chapters import stored_pose
 
     if options.network == "mesh":
         if options.weights or options.int8:
             raise ConfigError("export mesh takes the stored run's weights; leave out --weights and --int8")
         print(hand_reader.export(options.out))
         return
-    model = pose_model.load(options.weights or pose_model.default_model())
+    model = pose_model.load(options.weights or stored_pose.largest())
     for path in pose_model.export(model, options.out):
         print(path)
     if options.int8:
@@ -315,6 +316,7 @@ def _export(options: argparse.Namespace) -> None:
 
 def _predict(options: argparse.Namespace) -> None:
     from thesislib import hand_reader, pose_model
+    from thesislib.chapters import stored_pose
 
     places = {path: (options.out or path.parent) / path.stem for path in options.pictures}
     if len(set(places.values())) < len(places):
@@ -322,7 +324,8 @@ def _predict(options: argparse.Namespace) -> None:
     if options.left and not options.mesh:
         raise ConfigError("--left goes with --mesh: the joints of left and right hands are found alike")
     kind = hand_reader if options.mesh else pose_model
-    model = kind.load(options.weights or kind.default_model())
+    stored = hand_reader.default_model if options.mesh else stored_pose.largest
+    model = kind.load(options.weights or stored())
     side = {"left": True} if options.left else {}
     for path, place in places.items():
         for written in kind.predict_file(model, path, place.parent, options.box, **side):

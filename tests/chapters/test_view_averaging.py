@@ -52,15 +52,24 @@ def test_the_mean_is_over_every_share_turn_and_mirror_image_once():
     assert any(torch.equal(view, pictures.flip(-1)) for view in seen)
 
 
-def test_a_run_asks_the_stored_network_once_and_averaged_over_views(small):
+def test_a_run_asks_the_stored_networks_once_and_averaged_over_views(small):
     record = view_averaging.run(Config.profile("smoke"))
     finders = record["metrics"]["finders"]
-    assert list(finders) == ["single_view", "18_views"]
+    assert list(finders) == [
+        f"{width}_{views}" for width in ("half_width", "whole_width") for views in ("single_view", "18_views")
+    ]
     for scores in finders.values():
         assert scores["unseen_signers"]["n_images"] == 16
         assert list(scores["over_box"]) == ["unseen_signers"]
         assert 0 < scores["over_box"]["unseen_signers"]["error_over_box"] < 1
-    assert finders["single_view"] != finders["18_views"]
+    for width in ("half_width", "whole_width"):
+        single, viewed = (
+            finders[f"{width}_{views}"]["over_box"]["unseen_signers"] for views in ("single_view", "18_views")
+        )
+        assert viewed["above_single"] == pytest.approx(
+            viewed["error_over_box"] - single["error_over_box"], abs=0.02
+        )
+        assert viewed["above_single"] != 0 and "above_single" not in single
     assert record["split"]["test"]["hands"] == 16 and results.state(record) == "fresh"
     assert min(record["split"]["test"]["signers"]) >= hand_sets.FIRST_SIGNER["test"]
 

@@ -1,35 +1,31 @@
-"""In eight bits: what the committed pose network saves and loses with weights and activations of eight bits.
+"""In eight bits: what the stored pose networks save and lose with weights and activations of eight bits.
 
-Beside it stands the thesis's network at full width, for its speed alone, and MediaPipe's landmark model where it
-is here. Everything takes turns in one run.
+Beside them stands MediaPipe's landmark model where it is here. Everything takes turns in one run.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from thesislib import paths, peers, results, runtime
+from thesislib import paths, peers, pose_model, results, runtime
 from thesislib.chapters import finding_joints, stored_pose
 from thesislib.chapters.hand_sets import HandSet
 from thesislib.chapters.joint_choices import decoders, hand_sets
-from thesislib.chapters.stored_pose import MEDIAPIPE, REAL_SETS
+from thesislib.chapters.stored_pose import HALF, MEDIAPIPE, REAL_SETS
 from thesislib.config import ConfigError
 from thesislib.datasets.hand_images import HandImages
 from thesislib.evaluation.speed import export_onnx, in_turns, latency_table, onnx_session
-from thesislib.networks.pose import PoseNetwork
 from thesislib.quantisation import quantise
 from thesislib.transforms.hands import to_input
 
 EXPERIMENT = "eight_bits"
 PRECISIONS = ("fp32", "int8")
-TRAINED, WHOLE = "trained", "whole_width"  # the committed network; the thesis's width, its weights random
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,11 +68,11 @@ def record_path(config: Config) -> Path:
 
 
 def data_sha256(config: Config) -> str | None:
-    """Return the digest of the hands and the network of a run, None where its real sets are not here.
+    """Return the digest of the hands and the networks of a run, None where its real sets are not here.
 
     Nothing is rendered.
     """
-    trained = stored_pose.stored().config
+    trained = stored_pose.trained()
     return stored_pose.sha256_here(config, _sets(config, trained), trained.size)
 
 
@@ -106,51 +102,66 @@ def _sets(config: Config, trained: finding_joints.Config) -> dict[str, HandSet]:
     }
 
 
+def _asked(
+    model: pose_model.PoseModel,
+    files: Mapping[str, Path],
+    test: HandImages,
+    real: Mapping[str, HandImages],
+) -> dict[str, Any]:
+    """Return the bytes of a network's ONNX files by precision, and what each is off by on unseen and real hands."""
+    decode = next(iter(decoders(model.config, model.network).values()))
+
+    def found(of_set: HandImages, file: Path) -> Tensor:
+        inputs, session = to_input(torch.from_numpy(of_set.image)).split(64), onnx_session(file)
+        answers = (session.run(None, {"image": part.numpy()})[0] for part in inputs)
+        return torch.cat([decode(torch.from_numpy(answer)) for answer in answers])
+
+    predicted = {precision: found(test, file) for precision, file in files.items()}
+    moved = (predicted["int8"] - predicted["fp32"]).norm(dim=-1) * 256 / model.config.size
+    return {
+        "trained": model.record,
+        "width": model.config.width,
+        "bytes": {precision: file.stat().st_size for precision, file in files.items()},
+        **{
+            f"unseen_signers_{precision}": finding_joints.score(test, joints)
+            for precision, joints in predicted.items()
+        },
+        "unseen_signers_int8_from_fp32_median_px_at_256": float(moved.median()),
+        "real": {
+            row: {
+                precision: finding_joints.over_box(of_set, found(of_set, file))
+                for precision, file in files.items()
+            }
+            for row, of_set in real.items()
+        },
+    }
+
+
 def _measure(config: Config) -> dict[str, Any]:
     start, environment = time.perf_counter(), runtime.fingerprint()
     models = peers.mediapipe_landmark_models(paths.raw_data() / "mediapipe") if config.mediapipe else {}
-    model = stored_pose.stored()
-    trained = model.config
+    stored = stored_pose.stored()
+    trained = stored[HALF].config
     sets, real = _sets(config, trained), stored_pose.real_sets(config, trained.size)
     images, test = calibration_images(trained, config.calibration_hands), sets["test"].load()
     runtime.seed_everything(config.seed)
-    networks = {TRAINED: model.network, WHOLE: PoseNetwork().eval()}
-    decode = next(iter(decoders(trained, model.network).values()))
-    metrics: dict[str, Any] = {"trained": model.record, "width": trained.width, "bytes": {}, "real": {}}
-    answers: dict[str, Callable[[np.ndarray], np.ndarray]] = {}
+    metrics: dict[str, Any] = {"networks": {}}
     calls: dict[str, Callable[[], Any]] = {}
     with TemporaryDirectory() as folder:
-        for name, network in networks.items():
+        for name, model in stored.items():
             files = {precision: Path(folder, f"{name}_{precision}.onnx") for precision in PRECISIONS}
-            export_onnx(network, files["fp32"], trained.size)
-            in_eight_bits(network, images, files["int8"])
+            export_onnx(model.network, files["fp32"], trained.size)
+            in_eight_bits(model.network, images, files["int8"])
+            metrics["networks"][name] = _asked(model, files, test, real)
             for precision, file in files.items():
-                metrics["bytes"][f"{name}_{precision}"] = file.stat().st_size
-                session = onnx_session(file)
-                one = {"image": to_input(images[:1]).numpy()}
+                session, one = onnx_session(file), {"image": to_input(images[:1]).numpy()}
                 calls[f"{name}_{precision}"] = lambda session=session, one=one: session.run(None, one)
-                if name == TRAINED:
-                    answers[precision] = lambda x, session=session: session.run(None, {"image": x})[0]
-
-    def found(of_set: HandImages, precision: str) -> Tensor:
-        inputs = to_input(torch.from_numpy(of_set.image)).split(64)
-        return torch.cat([decode(torch.from_numpy(answers[precision](part.numpy()))) for part in inputs])
-
-    predicted = {precision: found(test, precision) for precision in PRECISIONS}
-    for precision in PRECISIONS:
-        metrics[f"unseen_signers_{precision}"] = finding_joints.score(test, predicted[precision])
-    moved = (predicted["int8"] - predicted["fp32"]).norm(dim=-1) * 256 / trained.size
-    metrics["unseen_signers_int8_from_fp32_median_px_at_256"] = float(moved.median())
-    for row, of_set in real.items():
-        metrics["real"][row] = {
-            precision: finding_joints.over_box(of_set, found(of_set, precision)) for precision in PRECISIONS
-        }
     if models:
         calls[MEDIAPIPE] = peers.tflite_call(models[MEDIAPIPE])
     times = in_turns(calls, rounds=config.rounds, warm_up=3, repeats=3, clock=time.process_time)
     metrics["latency"] = {
         peer: latency_table(times, peer).to_dict("index")
-        for peer in (f"{TRAINED}_fp32", f"{WHOLE}_fp32", *([MEDIAPIPE] if models else []))
+        for peer in (*(f"{name}_fp32" for name in stored), *([MEDIAPIPE] if models else []))
     }
     return results.make_record(
         EXPERIMENT,

@@ -1,11 +1,12 @@
-"""The stored pose network, and the hands that experiments ask it about without training anything."""
+"""The stored pose networks, and the hands that experiments ask them about without training anything."""
 
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
-from thesislib import pose_model
+from thesislib import paths, pose_model
 from thesislib.chapters import finding_joints
 from thesislib.chapters.hand_sets import HandSet, data_entry, digest
 from thesislib.chapters.joint_choices import hand_sets, real_crops, real_hands
@@ -14,6 +15,7 @@ from thesislib.datasets import hands
 from thesislib.datasets.hand_images import HandImages
 from thesislib.datasets.sources import DataError
 
+HALF, WHOLE = "half_width", "whole_width"  # of the thesis's network; chapters 4 to 6 build on the half
 MEDIAPIPE = "mediapipe_full"  # of peers.mediapipe_landmark_models: what stands beside it
 REAL_SETS = (
     "asl7",
@@ -23,9 +25,9 @@ REAL_SETS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Asked(ExperimentConfig):
-    """Which hands the stored network is asked about."""
+    """Which hands the stored networks are asked about."""
 
-    test_hands: int | None = None  # None: the test hands of the network's own record
+    test_hands: int | None = None  # None: the test hands of the networks' own records
     real_sets: tuple[str, ...] = ()  # names of datasets.hands.NAMES; fetched, or named by THESIS_DATA
 
     def __post_init__(self) -> None:
@@ -37,13 +39,40 @@ class Asked(ExperimentConfig):
             raise ConfigError(f"test_hands must be positive, not {self.test_hands}")
 
 
-def stored() -> pose_model.PoseModel:
-    """Return the network of data/weights; `pose_model.ModelError` where there is none."""
-    return pose_model.load(pose_model.default_model())
+def weights_path(width: str) -> Path:
+    """Return the file of half the width or of the whole; `pose_model.ModelError` where there is none."""
+    return pose_model.default_model() if width == HALF else largest()
+
+
+def largest() -> Path:
+    """Return the file of the whole width, for `thesis predict`; `pose_model.ModelError` where there is none."""
+    found = sorted(paths.WEIGHTS.glob("whole-width-pose-*.safetensors"))
+    if len(found) != 1:
+        raise pose_model.ModelError(
+            f"{paths.WEIGHTS} holds {len(found)} files whole-width-pose-*.safetensors and should hold one: check "
+            "data/weights out again, or name with --weights the folder of a run of `thesis run finding_joints`"
+        )
+    return found[0]
+
+
+def stored() -> dict[str, pose_model.PoseModel]:
+    """Return the networks of data/weights by their width; `pose_model.ModelError` where one is missing.
+
+    They have learned from the same hands and are asked about the same, or there is a ModelError, too.
+    """
+    models = {width: pose_model.load(weights_path(width)) for width in (HALF, WHOLE)}
+    if hand_sets(models[HALF].config) != hand_sets(models[WHOLE].config):
+        raise pose_model.ModelError(f"the networks of {paths.WEIGHTS} have learned from different hands")
+    return models
+
+
+def trained() -> finding_joints.Config:
+    """Return how the stored networks were trained, the half width's; both have the same hands."""
+    return stored()[HALF].config
 
 
 def test_set(config: Asked, trained: finding_joints.Config) -> HandSet:
-    """Return the hands of unseen signers that the network's own record was tested on, or as many as are asked."""
+    """Return the hands of unseen signers that the networks' own records were tested on, or as many as are asked."""
     test = hand_sets(trained)["test"]
     return test if config.test_hands is None else replace(test, hands=config.test_hands)
 
@@ -54,9 +83,10 @@ def real_sets(config: Asked, size: int) -> dict[str, HandImages]:
 
 
 def sha256_of(sets: Mapping[str, HandSet], real: Mapping[str, HandImages]) -> str:
-    """Return a digest of hands and of the stored network; nothing is rendered."""
+    """Return a digest of hands and of the stored networks; nothing is rendered."""
     of_hands = digest(list(sets.values()), list(real.values()))
-    return hashlib.sha256(of_hands.encode() + pose_model.default_model().read_bytes()).hexdigest()
+    weights = b"".join(weights_path(width).read_bytes() for width in (HALF, WHOLE))
+    return hashlib.sha256(of_hands.encode() + weights).hexdigest()
 
 
 def sha256_here(config: Asked, sets: Mapping[str, HandSet], size: int) -> str | None:

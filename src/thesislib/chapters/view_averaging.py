@@ -1,4 +1,4 @@
-"""Test-time augmentation of the stored pose network: its answers in many views of a picture, averaged.
+"""Test-time augmentation of the stored pose networks: their answers in many views of a picture, averaged.
 
 Nothing is trained. MediaPipe's landmark model is asked about the same unseen signers and the same real hands, and
 all errors are in parts of the joints' box, so that invented and real hands can be compared.
@@ -20,7 +20,7 @@ from thesislib import mediapipe_joints, paths, peers, pose_model, results, runti
 from thesislib.chapters import finding_joints, stored_pose
 from thesislib.chapters.hand_sets import HandSet
 from thesislib.chapters.joint_choices import decoders
-from thesislib.chapters.stored_pose import MEDIAPIPE, REAL_SETS
+from thesislib.chapters.stored_pose import HALF, MEDIAPIPE, REAL_SETS
 from thesislib.datasets.hand_images import UNKNOWN, HandImages
 from thesislib.evaluation.keypoints import bootstrap_interval, box_side
 from thesislib.regions import about_middle
@@ -30,7 +30,7 @@ EXPERIMENT = "view_averaging"
 # compared on asl7 and on all samples but RHD's, so those rows are no test of the choice.
 SHARES, TURNS_DEGREES = (0.8, 0.9, 1.0), (-20.0, 0.0, 20.0)
 VIEWS = 2 * len(SHARES) * len(TURNS_DEGREES)
-SINGLE = "single_view"  # of the stored network: what all others are compared with
+SINGLE, VIEWED = "single_view", f"{VIEWS}_views"  # of a stored network
 SYNTHETIC = "unseen_signers"
 
 # Pictures uint8 [N, 3, S, S] to {finder: joints [N, 21, 2]}.
@@ -69,8 +69,8 @@ def record_path(config: Config) -> Path:
 
 
 def data_sha256(config: Config) -> str | None:
-    """Return the digest of the hands and the network of a run, None where its real sets are not here."""
-    trained = stored_pose.stored().config
+    """Return the digest of the hands and the networks of a run, None where its real sets are not here."""
+    trained = stored_pose.trained()
     return stored_pose.sha256_here(config, {"test": stored_pose.test_set(config, trained)}, trained.size)
 
 
@@ -88,13 +88,16 @@ def averaged_over_views(find: Callable[[Tensor], Tensor], images: Tensor) -> Ten
     return torch.stack(found).mean(dim=0)
 
 
-def _ours(model: pose_model.PoseModel) -> Finders:
+def _ours(width: str, model: pose_model.PoseModel) -> Finders:
     read = next(iter(decoders(model.config, model.network).values()))
 
     def find(images: Tensor) -> Tensor:
         return finding_joints.predict(model.network, read, images)
 
-    return lambda images: {SINGLE: find(images), f"{VIEWS}_views": averaged_over_views(find, images)}
+    return lambda images: {
+        f"{width}_{SINGLE}": find(images),
+        f"{width}_{VIEWED}": averaged_over_views(find, images),
+    }
 
 
 def _mediapipe(model: Path, size: int) -> Finders:
@@ -134,23 +137,29 @@ def _shown(config: Config, test: HandSet) -> dict[str, HandImages]:
 def _measure(config: Config) -> dict[str, Any]:
     start, environment = time.perf_counter(), runtime.fingerprint()
     models = peers.mediapipe_landmark_models(paths.raw_data() / "mediapipe") if config.mediapipe else {}
-    model = stored_pose.stored()
-    size, test = model.config.size, stored_pose.test_set(config, model.config)
+    stored = stored_pose.stored()
+    trained = stored[HALF].config
+    size, test = trained.size, stored_pose.test_set(config, trained)
     small = _shown(config, test)
-    asked: list[tuple[Finders, dict[str, HandImages]]] = [(_ours(model), small)]
+    asked: list[tuple[Finders, dict[str, HandImages]]] = [
+        (_ours(width, model), small) for width, model in stored.items()
+    ]
     if models:
         px = peers.INPUT_PX  # the same hands at the size the model reads; small pixels need one ray each
         large = _shown(config, replace(test, size=px, supersample=1))
         asked += [(_mediapipe(models[MEDIAPIPE], side), of) for side, of in ((size, small), (px, large))]
     found: dict[str, dict[str, Any]] = {}
-    single: dict[str, Tensor] = {}
     for finders, shown in asked:
         for row, of_set in shown.items():
+            errors: dict[str, Tensor] = {}
             for finder, joints in finders(torch.from_numpy(of_set.image)).items():
-                errors = error_of_pictures(of_set, joints)
-                compared = difference(errors, single.setdefault(row, errors), torch.from_numpy(of_set.signer))
+                errors[finder] = error_of_pictures(of_set, joints)
                 scores = found.setdefault(finder, {"over_box": {}})
-                scores["over_box"][row] = finding_joints.over_box(of_set, joints) | compared
+                scores["over_box"][row] = finding_joints.over_box(of_set, joints)
+                if finder.endswith(VIEWED):
+                    single = errors[finder.replace(VIEWED, SINGLE)]
+                    compared = difference(errors[finder], single, torch.from_numpy(of_set.signer))
+                    scores["over_box"][row] |= compared
                 if row == SYNTHETIC:
                     scores[row] = finding_joints.score(of_set, joints)
     return results.make_record(
@@ -162,7 +171,7 @@ def _measure(config: Config) -> dict[str, Any]:
             {row: of_set for row, of_set in small.items() if row != SYNTHETIC},
             "hands of unseen signers; nothing is trained",
         ),
-        metrics={"trained": model.record, "finders": found},
+        metrics={"trained": {width: model.record for width, model in stored.items()}, "finders": found},
         published={},
         environment=environment,
         wall_seconds=time.perf_counter() - start,

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from thesislib.chapters import eight_bits, pose_speed
+from thesislib.chapters import pose_speed
 from thesislib.chapters.joint_choices import OURS, Config
 from thesislib.chapters.stored_pose import MEDIAPIPE
 from thesislib.figures.joint_runs import (
@@ -148,20 +148,16 @@ def latencies(record: Mapping[str, Any], trained: Records | None = None) -> pd.D
 
 def of_bits(record: Mapping[str, Any]) -> pd.DataFrame:
     """Return one row a network and precision of `eight_bits`: its file, its latency beside two peers, its error."""
-    metrics, latency = record["metrics"], record["metrics"]["latency"]
-    width = f"{metrics['width']:g} of the width"
-    names = {eight_bits.TRAINED: f"{width}, trained", eight_bits.WHOLE: "the whole width"}
-    rows = {}
-    for network, name in names.items():
+    latency, rows = record["metrics"]["latency"], {}
+    for network, found in record["metrics"]["networks"].items():
         for precision, bits in (("fp32", "32 bits"), ("int8", "8 bits")):
             system = f"{network}_{precision}"
-            scores = metrics[f"unseen_signers_{precision}"] if network == eight_bits.TRAINED else None
-            rows[f"{name}, {bits}"] = {
-                "file, kB": f"{metrics['bytes'][system] / 1000:,.0f}",
+            rows[f"{network.replace('_', ' ')}, {bits}"] = {
+                "file, kB": f"{found['bytes'][precision] / 1000:,.0f}",
                 "ms": f"{latency[f'{network}_fp32'][system]['median_ms']:.2f}",
                 "of its 32 bits": _ratio(latency, system, f"{network}_fp32") if precision == "int8" else "–",
                 "of MediaPipe full": _ratio(latency, system, MEDIAPIPE),
-                "error, px at 256": f"{scores['epe_px_at_256']:.2f}" if scores else "–",
+                "error, px at 256": f"{found[f'unseen_signers_{precision}']['epe_px_at_256']:.2f}",
             }
     return pd.DataFrame.from_dict(rows, orient="index")
 

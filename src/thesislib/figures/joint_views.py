@@ -5,15 +5,15 @@ from typing import Any
 
 import pandas as pd
 
-from thesislib.chapters.stored_pose import MEDIAPIPE
-from thesislib.chapters.view_averaging import SHARES, SINGLE, SYNTHETIC, TURNS_DEGREES, VIEWS
+from thesislib.chapters.stored_pose import HALF, MEDIAPIPE, WHOLE
+from thesislib.chapters.view_averaging import SHARES, SINGLE, SYNTHETIC, TURNS_DEGREES, VIEWED, VIEWS
 from thesislib.figures.chapter2_numbers import GOAL
 from thesislib.figures.joint_tables import real_set
 from thesislib.figures.tables import listed, missing
 from thesislib.peers import INPUT_PX
 
 INVENTED = "invented hands of unseen signers"
-VIEWED = f"{VIEWS}_views"
+NAMES = {HALF: "half width", WHOLE: "whole width"}
 LARGEST = "asl7"  # of the sets of photographs
 TRACKED = f"{MEDIAPIPE}_{INPUT_PX}px_tracked"
 
@@ -41,7 +41,7 @@ def table(record: Mapping[str, Any]) -> pd.DataFrame:
     """Return one row a set of hands, one column a finder: its mean error in parts of the joints' box."""
     finders = record["metrics"]["finders"]
     rows: dict[str, dict[str, str]] = {}
-    for row, single in finders[SINGLE]["over_box"].items():
+    for row, single in next(iter(finders.values()))["over_box"].items():
         cells = rows[_set(row)] = {"n": str(single["n_images"])}
         for finder, scores in finders.items():
             cells[finder_name(finder)] = f"{scores['over_box'][row]['error_over_box']:.3f}"
@@ -51,7 +51,7 @@ def table(record: Mapping[str, Any]) -> pd.DataFrame:
 def intervals(record: Mapping[str, Any]) -> dict[str, dict[str, tuple[float, float, float]]]:
     """Return finder -> set of hands -> mean error and its 95 %, in parts of the box, for `hand_errors.by_set`.
 
-    People are drawn again, or pictures where a set has fewer than two known people.
+    People are drawn again, or pictures where a set has fewer than two known people. The half width is left out.
     """
     keys = ("error_over_box", "error_over_box_low", "error_over_box_high")
     return {
@@ -59,13 +59,15 @@ def intervals(record: Mapping[str, Any]) -> dict[str, dict[str, tuple[float, flo
             _set(row): tuple(found[key] for key in keys) for row, found in scores["over_box"].items()
         }
         for finder, scores in record["metrics"]["finders"].items()
+        if not finder.startswith(HALF)
     }
 
 
 def finder_name(finder: str) -> str:
     """Return what a page calls a finder of a record, such as "mediapipe_full_64px_tracked"."""
-    if not finder.startswith(MEDIAPIPE):
-        return {SINGLE: "ours, one view", VIEWED: f"ours, {VIEWS} views"}[finder]
+    for width, name in NAMES.items():
+        if finder.startswith(width):
+            return f"{name}, {'one view' if finder.endswith(SINGLE) else f'{VIEWS} views'}"
     size, crop = finder.removeprefix(f"{MEDIAPIPE}_").split("_")
     return f"MediaPipe, {size.removesuffix('px')} px, {'tracking crop' if crop == 'tracked' else crop}"
 
@@ -75,19 +77,10 @@ def words(record: Mapping[str, Any] | None) -> str:
     if record is None:
         return missing("test-time augmentation", "thesis run view_averaging --profile full")
     finders = record["metrics"]["finders"]
-    once, viewed = finders[SINGLE], finders[VIEWED]
-    of_views = viewed["over_box"]
     errors = {finder: _errors(scores) for finder, scores in finders.items()}
-    before, after = (scores[SYNTHETIC]["epe_px_at_256"] for scores in (once, viewed))
-    said = (
-        f"On {INVENTED}, the mean over {VIEWS} views is {after:.1f} px of 256 off, a "
-        f"single view {before:.1f}; in parts of the box {errors[VIEWED][SYNTHETIC]:.3f} "
-        f"and {errors[SINGLE][SYNTHETIC]:.3f}, which is {_verdict(of_views[SYNTHETIC])}. "
-    )
-    medians = [scores[SYNTHETIC]["epe_median_px_at_256"] for scores in (once, viewed)]
-    blurred = after < before and medians[1] > medians[0]
-    said += f"The median goes from {medians[0]:.1f} to {medians[1]:.1f} px"
-    said += ", so large errors shrink and good answers are blurred. " if blurred else ". "
+    said = "".join(_of_invented(width, finders) for width in NAMES)
+    viewed = f"{WHOLE}_{VIEWED}"  # what is said of other hands is of the better network
+    of_views = finders[viewed]["over_box"]
     others = [row for row in of_views if row != SYNTHETIC]
     if others:
         told = [
@@ -95,14 +88,19 @@ def words(record: Mapping[str, Any] | None) -> str:
             for verdict in ("lower", "higher", "undecided")
             if (rows := [row for row in others if _verdict(of_views[row]) == verdict])
         ]
-        met = [_set(row) for row in others if errors[VIEWED][row] <= GOAL]
+        met = [_set(row) for row in others if errors[viewed][row] <= GOAL]
         said += (
-            f"Of {len(others)} rows of other hands, the views' error is {'; '.join(told)}. The goal of {GOAL:.0%} "
-            f"of the box is {f'met on {listed(met)}' if met else 'missed on all of these rows'}. "
+            f"On {len(others)} rows of other hands the whole width's error over views is {'; '.join(told)}. "
+            f"The goal of {GOAL:.0%} of the box is "
+            f"{f'met on {listed(met)}' if met else 'missed on all of these rows'}. "
         )
     if photographed := [row for row in others if row.startswith(LARGEST)]:
-        times = errors[VIEWED][photographed[-1]] / errors[VIEWED][SYNTHETIC]
-        said += f"On {_set(photographed[-1])}, it is {times:.2f} times the views' error on invented hands. "
+        row = photographed[-1]
+        times = errors[viewed][row] / errors[viewed][SYNTHETIC]
+        said += (
+            f"On {_set(row)} it is {errors[viewed][row]:.3f} "
+            f"({errors[f'{HALF}_{VIEWED}'][row]:.3f} at half width), {times:.2f} times that on invented hands. "
+        )
     peers = [finder for finder in finders if finder.startswith(MEDIAPIPE)]
     if peers:
         at = [
@@ -113,6 +111,23 @@ def words(record: Mapping[str, Any] | None) -> str:
             f"MediaPipe's model, without its detector of palms, is off by {listed(at)} on the invented hands."
         )
     return said.strip()
+
+
+def _of_invented(width: str, finders: Mapping[str, Any]) -> str:
+    once, viewed = (finders[f"{width}_{views}"] for views in (SINGLE, VIEWED))
+    means, medians = (
+        [scores[SYNTHETIC][name] for scores in (once, viewed)]
+        for name in ("epe_px_at_256", "epe_median_px_at_256")
+    )
+    over_box = [scores["over_box"][SYNTHETIC] for scores in (once, viewed)]
+    said = (
+        f"On {INVENTED}, the {NAMES[width]} is {means[0]:.1f} px of 256 off in a single view and {means[1]:.1f} in "
+        f"the mean over {VIEWS}; in parts of the box {over_box[0]['error_over_box']:.3f} and "
+        f"{over_box[1]['error_over_box']:.3f}, which is {_verdict(over_box[1])}. "
+        f"The median goes from {medians[0]:.1f} to {medians[1]:.1f} px"
+    )
+    blurred = means[1] < means[0] and medians[1] > medians[0]
+    return said + (", so large errors shrink and good answers are blurred. " if blurred else ". ")
 
 
 def _errors(scores: Mapping[str, Any]) -> dict[str, float]:
