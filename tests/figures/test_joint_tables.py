@@ -291,11 +291,10 @@ def test_the_large_training_is_of_one_size_and_tells_precision_and_what_it_adds(
     assert list(large) == [
         "the thesis's network, width 0.5",
         "ResNet-34, no pooling, bf16 precision",
-        "the thesis's network, bf16 precision",
+        "the thesis's network, whole width, bf16 precision",
     ]
-    assert (
-        "Each has seen 200,000 hands 20 times. Lowest is the thesis's network, bf16 precision with 18.0 px"
-        in (chapter2_words.of_networks(large))
+    assert "20 times. Lowest is the thesis's network, whole width, bf16 precision with 18.0 px" in (
+        chapter2_words.of_networks(large)
     )
     told = chapter2_words.of_longer_training(small, large)
     assert told == (
@@ -336,6 +335,46 @@ def test_networks_are_compared_by_what_they_answer_with():
     assert chapter2_words.of_kinds({"ours": [ours]}) == chapter2_words.of_kinds({}) == ""
 
 
+def read_by(argmax: float, centre: float, dark: float, **choices: Any) -> dict:
+    record = made_up(dark, **choices)
+    for name, error in (("argmax", argmax), ("soft_argmax", centre)):
+        record["metrics"][f"unseen_signers_{name}"] = {"epe_px_at_256": error}
+    return record
+
+
+def test_each_network_with_maps_is_shown_by_every_way_to_read_them():
+    systems = {
+        "ours": [read_by(24.0, 23.0, 20.0), read_by(26.0, 23.0, 22.0, seed=1)],
+        "resnet": [read_by(25.0, 20.0, 22.0, network="resnet50_heatmaps")],
+        "simcc": [made_up(20.5, network="simcc")],  # without maps
+    }
+    table = joint_tables.decoders_of(systems)
+    assert list(table.index) == ["ours", "resnet"]
+    assert list(table.loc["ours"]) == ["25.0 px", "23.0 px", "21.0 px"]
+    assert chapter2_words.of_decoders(systems) == (
+        "Other than by DARK, lower is resnet by the centre of mass near it (20.0 px). Each read in the way that suits "
+        "it best here, the lowest of all rows would then be resnet, no longer simcc."
+    )
+    assert chapter2_words.of_decoders(systems | {"simcc": [made_up(19.0, network="simcc")]}).endswith(
+        "best here, simcc stays the lowest of all rows."
+    )
+    suited = systems | {"resnet": [read_by(25.0, 24.0, 22.0, network="resnet50_heatmaps")]}
+    assert chapter2_words.of_decoders(suited).startswith("None has a lower error than by DARK.")
+    assert chapter2_words.of_decoders({"ours": systems["ours"]}) == chapter2_words.of_decoders({}) == ""
+
+
+def test_errors_by_joint_are_means_over_seeds():
+    systems = {"ours": [made_up(10.0), made_up(30.0, seed=1)]}
+    assert joint_tables.errors_by_joint(systems)["ours"] == pytest.approx([20.0] * 21)
+
+
+def test_a_benchmark_can_show_the_latency_of_what_was_timed():
+    systems = {"ours": [made_up(width=0.5)], "not timed": [made_up(depth=1)]}
+    table = joint_tables.benchmark(systems, speeds(thesis_half_64=2.0))
+    assert list(table["latency, ms"]) == ["2.00", "–", "–"]  # and the mean pose
+    assert "latency, ms" not in joint_tables.benchmark(systems)
+
+
 def test_luck_is_students_t_for_two_means():
     # two seeds at 45 and 47: spread 1.414, t with one degree of freedom 12.706, times sqrt(1/2 + 1)
     assert joint_tables.luck([45.0, 47.0]) == pytest.approx(12.706 * 2**0.5 * 1.5**0.5, rel=1e-4)
@@ -344,6 +383,9 @@ def test_luck_is_students_t_for_two_means():
     usual, other = [45.0, 46.0, 47.0, 45.5], [60.0, 62.0]
     interval = ttest_ind(usual, other).confidence_interval(0.95)
     assert joint_tables.luck(usual, other) == pytest.approx((interval.high - interval.low) / 2)
+    runs = joint_runs.by_question(list(of_all_questions().values()))  # seeds at 45 and 47, spread 1.414
+    assert joint_tables.luck_between_two(runs) == pytest.approx(12.706 * 2**0.5 * 2**0.5, rel=1e-4)
+    assert joint_tables.luck_between_two(joint_runs.by_question([])) is None
     with pytest.raises(ValueError, match="one seed of the usual training"):
         joint_tables.luck([45.0], other)
 
@@ -354,7 +396,7 @@ def test_a_change_counts_where_luck_could_not_do_as_much():
     found = joint_tables.changes(runs)
     assert list(found) == [
         "width 0.5 → 1.0",
-        "optimizer sgd → adamw and lr_max 0.1 → 0.001",
+        "optimizer sgd → adamw",
         "loss cross_entropy → default",
     ]
     assert [change.verdict for change in found.values()] == ["within luck", "within luck", "worse"]
@@ -364,14 +406,21 @@ def test_a_change_counts_where_luck_could_not_do_as_much():
         and found["loss cross_entropy → default"].usual == 46.0
     )
     assert chapter2_words.of_changes(found) == (
-        "Of 3 changes, 1 is worse: `loss cross_entropy → default`. 2 are within luck."
+        "Of 3 changes, 1 is worse: `loss cross_entropy → default`. 2 are within luck. The thesis speaks of 2 of "
+        "them, and 1 comes out as it says; not so `loss cross_entropy → default`, which it found to be no difference."
     )
+    assert [change.agrees for change in found.values()] == [None, True, False]
     failed = {"loss l2": replace(found["loss cross_entropy → default"], mean_pose=55.0)}
     assert chapter2_words.of_changes(failed).endswith(
         "`loss l2` ends no better than the mean pose, which is 55.0 px away."
     )
     table = joint_tables.changes_table(found)
-    assert list(table["difference"]) == ["-2.0", "+4.0", "+14.0"]
+    assert [cell.split()[0] for cell in table["difference (luck, 95 %)"]] == ["-2.0", "+4.0", "+14.0"]
+    assert list(table["the thesis says"]) == ["–", "no better", "no difference"]
+    assert list(table["agrees"]) == ["–", "yes", "no"]
+    twice = [*of.values(), made_up(52.0, optimizer="adamw", lr_max=0.003, **OURS_SMALL)]
+    told = [name for name in joint_tables.changes(joint_runs.by_question(twice)) if "adamw" in name]
+    assert told == ["optimizer sgd → adamw", "optimizer sgd → adamw and lr_max 0.1 → 0.003"]
     figure = hand_errors.changed_trainings(found, [45.0, 47.0, 46.0])
     rows = [text.get_text().replace("\n", " ") for text in figure.axes[0].get_yticklabels()]
     assert rows == ["as usual, each seed", *found]
@@ -527,8 +576,23 @@ def test_stored_numbers_are_of_the_reference_not_of_the_first_file():
     )
     assert found["speed_verdict"].startswith("10 times as fast as ResNet-50 at 256 is met and 3 times")
     assert found["speed_verdict"].endswith("MediaPipe is met at half width only")
-    assert len(chapter2_numbers.printed_and_measured(records[1:]).data) == 1
-    assert len(chapter2_numbers.printed_and_measured(records).data) == 2  # another width
+
+
+def test_what_the_thesis_prints_stands_beside_its_network_here():
+    of = of_all_questions() | {"narrow peak": made_up(49.0, radius=1.0, **OURS_SMALL)}
+    table = chapter2_numbers.printed_and_measured(joint_runs.by_question(list(of.values())), SPEED).data
+    assert list(table["printed there"]) == ["16 px", "about 1 min per epoch", "30 px", "1 ms"]
+    assert list(table["measured here"]) == ["20 px", "1 min per epoch", "49 px", "4 ms"]
+    assert set(table["reading"]) == {"not comparable"}
+    of["whole"] = made_up(18.0, loss="cross_entropy", precision="bf16")
+    table = chapter2_numbers.printed_and_measured(joint_runs.by_question(list(of.values())), SPEED).data
+    assert (
+        list(table["protocol"]).count(
+            "50% of the width, synthetic hands of unseen signers, 64 px input, all joints"
+        )
+        == 1
+    )
+    assert "100% of the width, 200,000 hands an epoch, bf16, one CPU core" in list(table["protocol"])
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,9 @@ from thesislib.figures.joint_runs import (
     BY_ADAMW,
     RECIPES,
     THE_REPORTS_WAY,
+    StoredRuns,
     by_seed,
+    departures,
     main_scores,
     reference,
     seeds_of,
@@ -207,15 +209,26 @@ def best_and_worst(arrays: Mapping[str, np.ndarray], part: str, count: int = 6) 
     return np.concatenate([arrays[f"best_{part}"][:count], arrays[f"worst_{part}"][:count]])
 
 
-def printed_and_measured(stored: Records) -> Styler:
-    """Return the thesis's printed error beside those of its network here, one row a width, one value a seed."""
-    ours = by_seed([record for record in stored if record["config"]["network"] == OURS])
+def printed_and_measured(runs: StoredRuns, speed: Mapping[str, Any]) -> Styler:
+    """Return the thesis's printed numbers beside those of its network here, one value a seed."""
     rows = []
-    for group in ours:
-        width = f"{group[0]['config']['width']:.0%} of the width"
+    for group in by_seed([record for record in runs.large if record["config"]["network"] == OURS]):
+        config = group[0]["config"]
+        width = f"{config['width']:.0%} of the width"
         protocol = f"{width}, synthetic hands of unseen signers, 64 px input, all joints"
-        values = [main_scores(record)["epe_px_at_256"] for record in group]
-        rows.append(("ignatiev2019_pose_error", values, protocol, "not comparable"))
+        errors = [main_scores(record)["epe_px_at_256"] for record in group]
+        rows.append(("ignatiev2019_pose_error", errors, protocol, "not comparable"))
+        minutes = [float(np.median(record["metrics"]["history"]["seconds"])) / 60 for record in group]
+        protocol = f"{width}, {config['train_hands']:,} hands an epoch, {config['precision']}, one CPU core"
+        rows.append(("ignatiev2019_pose_epoch_time", minutes, protocol, "not comparable"))
+    narrow = [record for record in runs.changes if departures(record, runs.usual) == {"radius": 1.0}]
+    if narrow:
+        errors = [main_scores(record)["epe_px_at_256"] for record in narrow]
+        protocol = f"the small training, {narrow[0]['config']['width']:.0%} of the width"
+        rows.append(("ignatiev2019_pose_error_radius_1", errors, protocol, "not comparable"))
+    latency = speed["metrics"]["systems"]["thesis_64"]["latency_ms_onnx"]
+    protocol = "whole width, one picture on one CPU thread, ONNX Runtime"
+    rows.append(("ignatiev2019_pose_latency", [latency], protocol, "not comparable"))
     return plain(comparison_table(rows), words=True)
 
 

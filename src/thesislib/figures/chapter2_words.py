@@ -14,6 +14,7 @@ from thesislib.figures.joint_runs import NAMES, SIZE, StoredRuns, choices, main_
 from thesislib.figures.joint_tables import (
     Change,
     Systems,
+    by_decoder,
     errors_by_train_hands,
     kinds_of_answer,
     luck,
@@ -86,6 +87,29 @@ def of_kinds(systems: Systems) -> str:
     )
 
 
+def of_decoders(systems: Systems) -> str:
+    """Return whether the order of networks turns on how their maps are read; '' where fewer than two have maps."""
+    read = by_decoder(systems)
+    if len(read) < 2:
+        return ""
+    own = {name: mean_of([main_scores(r) for r in group], "epe_px_at_256") for name, group in systems.items()}
+    better = {name: min(errors, key=errors.__getitem__) for name, errors in read.items()}
+    told = [
+        f"{name} by {'the ' * (decoder != 'DARK')}{decoder} ({read[name][decoder]:.1f} px)"
+        for name, decoder in better.items()
+        if read[name][decoder] < own[name]
+    ]
+    suited = own | {name: read[name][decoder] for name, decoder in better.items()}
+    first, then = min(own, key=own.__getitem__), min(suited, key=suited.__getitem__)
+    said = f"Other than by DARK, lower is {listed(told)}." if told else "None has a lower error than by DARK."
+    order = (
+        f"{first} stays the lowest of all rows"
+        if first == then
+        else f"the lowest of all rows would then be {then}, no longer {first}"
+    )
+    return f"{said} Each read in the way that suits it best here, {order}."
+
+
 def of_longer_training(small: Systems, large: Systems) -> str:
     """Return what networks that have both trainings gain from the large one; '' where none has both.
 
@@ -151,6 +175,18 @@ def of_changes(changes: Mapping[str, Change]) -> str:
         if names:
             told.append(f"{len(names)} {'is' if len(names) == 1 else 'are'} {verdict}{listing}")
     said = f"Of {len(changes)} change{'s' * (len(changes) > 1)}, {'. '.join(told)}."
+    claimed = {name: change for name, change in changes.items() if change.claim}
+    if claimed:
+        against = [
+            f"`{name}`, which it found to be {change.claim.said}"
+            for name, change in claimed.items()
+            if not change.agrees
+        ]
+        count = len(claimed) - len(against)
+        said += (
+            f" The thesis speaks of {len(claimed)} of them, and {count} come{'s' * (count == 1)} out as it says"
+            f"{f'; not so {listed(against)}' if against else ''}."
+        )
     failed = [f"`{name}`" for name, change in changes.items() if change.error >= change.mean_pose]
     if failed:
         mean_pose = next(iter(changes.values())).mean_pose

@@ -229,8 +229,10 @@ def learning_curve(
             if len(points[count]) > 1:
                 values = points[count]
                 axes.plot([count] * len(values), values, ".", color=colour, alpha=0.5, markersize=5)
+    highest = max(value for points in errors.values() for values in points.values() for value in values)
+    axes.set_ylim(0, 1.1 * max([highest, *(by_luck or ())]))
     ticks = sorted({count for points in errors.values() for count in points})
-    axes.set(xscale="log", xlabel=xlabel, ylabel=ylabel, ylim=(0, None))
+    axes.set(xscale="log", xlabel=xlabel, ylabel=ylabel)
     axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks], fontsize=9)
     axes.minorticks_off()
     if len(errors) > 1 or by_luck:

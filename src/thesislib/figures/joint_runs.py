@@ -204,6 +204,8 @@ def label(
     ]
     in_recipes = set().union(*(RECIPES[name] for name in recipes))
     told = [_told(name, value) for name, value in changed.items() if name not in in_recipes]
+    if record["config"]["network"] == OURS and against["config"]["width"] != chosen["width"] == 1:
+        told = ["whole width", *told]  # its usual one, and not that of the page's other rows
     return ", ".join([NAMES[record["config"]["network"]], *told, *recipes])
 
 

@@ -1,5 +1,6 @@
 """Tables and curves of chapter 2, from records: networks side by side, decoders, real hands, speeds."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,7 @@ from scipy import stats
 from thesislib.chapters import pose_speed
 from thesislib.chapters.joint_choices import OURS, Config
 from thesislib.chapters.stored_pose import MEDIAPIPE
+from thesislib.figures.joint_claims import WITHIN_LUCK, Claim, claim_of
 from thesislib.figures.joint_runs import (
     NAMES,
     OURS_ALONE,
@@ -25,13 +27,16 @@ from thesislib.figures.tables import spread
 
 Systems = Mapping[str, Records]  # a name and its seeds; see `joint_runs.named`
 
+# Ways to read a point from a map, as records name them and as pages do.
+DECODERS = {"argmax": "highest pixel", "soft_argmax": "centre of mass near it", "dark": "DARK"}
 # Columns of ratios, and the system of `pose_speed` that they are ratios to.
 PEERS = {"of ResNet-50 at 256": "resnet50_heatmaps_256", "of MediaPipe full": "mediapipe_full"}
 
 
-def benchmark(systems: Systems) -> pd.DataFrame:
+def benchmark(systems: Systems, speed: Mapping[str, Any] | None = None) -> pd.DataFrame:
     """Return one row a system, seeds together: errors on hands of unseen signers, size, training.
 
+    With a record of `pose_speed` there is a column of latencies, one picture on one CPU thread under ONNX Runtime.
     The mean pose of the training hands has the last row; it is that of the first system.
     """
     rows = {}
@@ -49,6 +54,9 @@ def benchmark(systems: Systems) -> pd.DataFrame:
             "multiply-adds": f"{metrics['multiply_adds'] / 1e6:.1f} M",
             "training, min (epochs × median)": f"{np.mean([_training_minutes(record) for record in group]):.1f}",
         }
+        if speed:
+            timed = speed["metrics"]["systems"].get(timed_as(group[0]["config"]))
+            rows[name]["latency, ms"] = f"{timed['latency_ms_onnx']:.2f}" if timed else "–"
     guess = next(iter(systems.values()))[0]["metrics"]["unseen_signers_mean_pose"]
     rows["mean pose of the training hands"] = {
         "n seeds": "–",
@@ -60,14 +68,13 @@ def benchmark(systems: Systems) -> pd.DataFrame:
         "within 2 px of 128, %": f"{100 * guess['share_within_2_px_at_128']:.1f}",
         **dict.fromkeys(("parameters", "multiply-adds", "training, min (epochs × median)"), "–"),
     }
-    return pd.DataFrame.from_dict(rows, orient="index")
+    return pd.DataFrame.from_dict(rows, orient="index").fillna("–")
 
 
 def decoders(record: Mapping[str, Any]) -> pd.DataFrame:
     """Return one row a way to read a point from a heatmap: the same network, errors on unseen signers."""
-    names = {"argmax": "highest pixel", "soft_argmax": "centre of mass near it", "dark": "DARK"}
     rows = {}
-    for key, name in names.items():
+    for key, name in DECODERS.items():
         if scores := record["metrics"].get(f"unseen_signers_{key}"):
             rows[name] = {
                 "mean error, px at 256": f"{scores['epe_px_at_256']:.2f}",
@@ -75,6 +82,24 @@ def decoders(record: Mapping[str, Any]) -> pd.DataFrame:
                 "AUC 0-30 px": f"{scores['auc_0_30_px_at_256']:.3f}",
             }
     return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def by_decoder(systems: Systems) -> dict[str, dict[str, float]]:
+    """Return {system: {way to read a map: mean error in px at 256, over seeds}} of those that answer with maps."""
+    return {
+        name: {
+            decoder: float(np.mean([of["metrics"][f"unseen_signers_{key}"]["epe_px_at_256"] for of in group]))
+            for key, decoder in DECODERS.items()
+        }
+        for name, group in systems.items()
+        if f"unseen_signers_{next(iter(DECODERS))}" in group[0]["metrics"]
+    }
+
+
+def decoders_of(systems: Systems) -> pd.DataFrame:
+    """Return one row a system that answers with maps, one column a way to read them: errors on unseen signers."""
+    table = pd.DataFrame.from_dict(by_decoder(systems), orient="index")
+    return table.map("{:.1f} px".format)
 
 
 def real_hands(systems: Systems) -> pd.DataFrame:
@@ -142,8 +167,14 @@ def latencies(record: Mapping[str, Any], trained: Records | None = None) -> pd.D
                 for title, peer in PEERS.items()
                 if f"latency_ratio_to_{peer}_{runtime}" in system
             },
+            "ms, PyTorch": _number(system.get("latency_ms_pytorch"), 2),
+            "pictures a second, 16 at once, PyTorch": _number(system.get("images_per_second_b16_pytorch"), 0),
         }
     return pd.DataFrame.from_dict(rows, orient="index").fillna("–")
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "–" if value is None else f"{value:,.{digits}f}"
 
 
 def of_bits(record: Mapping[str, Any]) -> pd.DataFrame:
@@ -178,6 +209,12 @@ def timed_name(system: str) -> str:
     if network in NAMES:
         return f"{NAMES[network]}, {pixels} px"
     return system.replace("mediapipe_", "MediaPipe, ")
+
+
+def errors_by_joint(systems: Systems) -> dict[str, np.ndarray]:
+    """Return what `hand_errors.error_by_joint` draws: label -> error of each joint [21], px at 256, over seeds."""
+    key = "unseen_signers_error_px_at_256_by_joint"
+    return {name: np.mean([of["metrics"][key] for of in group], axis=0) for name, group in systems.items()}
 
 
 def kinds_of_answer(systems: Systems) -> dict[str, str]:
@@ -259,6 +296,14 @@ def reach_of_luck(runs: StoredRuns) -> tuple[float, float] | None:
     return float(np.mean(errors)) - luck(errors), float(np.mean(errors)) + luck(errors)
 
 
+def luck_between_two(runs: StoredRuns) -> float | None:
+    """Return how far luck alone takes two single runs of one training apart, 95 %; None without its spread."""
+    errors = _errors(seeds_of(runs.usual, runs.changes)) if runs.usual else []
+    if len(errors) < 2:
+        return None
+    return luck(errors) * math.sqrt(2 / (1 + 1 / len(errors)))  # `luck` is of their mean and a single run
+
+
 @dataclass(frozen=True)
 class Change:
     """What one change of the usual training does to the error, in px at 256, and how much luck alone could do."""
@@ -268,6 +313,7 @@ class Change:
     mean_pose: float  # the same of the mean pose of the training hands
     luck: float  # how far luck alone takes the one from the other, 95 %; see `luck`
     seeds: int
+    claim: Claim | None = None
 
     @property
     def difference(self) -> float:
@@ -278,8 +324,13 @@ class Change:
     def verdict(self) -> str:
         """Better, worse, or nothing that luck could not do."""
         if abs(self.difference) <= self.luck:
-            return "within luck"
+            return WITHIN_LUCK
         return "better" if self.difference < 0 else "worse"
+
+    @property
+    def agrees(self) -> bool | None:
+        """Whether it comes out as the thesis says, None where that is silent."""
+        return self.verdict in self.claim.verdicts if self.claim else None
 
 
 def luck(usual: Sequence[float], other: Sequence[float] = (0.0,)) -> float:
@@ -299,7 +350,8 @@ def luck(usual: Sequence[float], other: Sequence[float] = (0.0,)) -> float:
 def changes(runs: StoredRuns) -> dict[str, Change]:
     """Return what each change does, named by parameters, usual and changed, the most helpful first.
 
-    {} where the usual training has a single seed.
+    Of an optimiser's own rates nothing is told where its name alone tells the change from all others. {} where the
+    usual training has a single seed.
     """
     if runs.usual is None or len(usual := _errors(seeds_of(runs.usual, runs.changes))) < 2:
         return {}
@@ -307,7 +359,10 @@ def changes(runs: StoredRuns) -> dict[str, Change]:
     for group in by_seed(runs.changes):
         if changed := departures(group[0], runs.usual):
             usually = runs.usual["config"]
-            name = " and ".join(f"{field} {usually[field]} → {value}" for field, value in changed.items())
+            told = {field: f"{field} {usually[field]} → {value}" for field, value in changed.items()}
+            name = told["optimizer"] if "optimizer" in told else " and ".join(told.values())
+            if name in found:  # another optimiser's rates tell them apart
+                name = " and ".join(told.values())
             errors = _errors(group)
             found[name] = Change(
                 error=float(np.mean(errors)),
@@ -315,6 +370,7 @@ def changes(runs: StoredRuns) -> dict[str, Change]:
                 mean_pose=runs.usual["metrics"]["unseen_signers_mean_pose"]["epe_px_at_256"],
                 luck=luck(usual, errors),
                 seeds=len(errors),
+                claim=claim_of(changed),
             )
     return dict(sorted(found.items(), key=lambda item: item[1].error))
 
@@ -325,9 +381,10 @@ def changes_table(found: Mapping[str, Change]) -> pd.DataFrame:
         name: {
             "n seeds": str(change.seeds),
             "error, px at 256": f"{change.error:.1f}",
-            "difference": f"{change.difference:+.1f}",
-            "luck, 95 %": f"± {change.luck:.1f}",
+            "difference (luck, 95 %)": f"{change.difference:+.1f} (± {change.luck:.1f})",
             "so it is": change.verdict,
+            "the thesis says": change.claim.said if change.claim else "–",
+            "agrees": {True: "yes", False: "no", None: "–"}[change.agrees],
         }
         for name, change in found.items()
     }

@@ -1,0 +1,112 @@
+"""What the documents say of networks and trainings that chapter 2 runs, to be set beside what came out here."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import pandas as pd
+
+from thesislib.figures.joint_runs import BY_ADAMW, RECIPES, main_scores
+from thesislib.published import by_key
+
+WITHIN_LUCK = "within luck"  # the verdict on a change that luck alone could have made
+# Scores of the ETH report, and the network of ours that each is of; Table 2 prints a public and a private one.
+REPORT = {
+    "tishchenko2018_resnet34_leaky_avg": "resnet34_leaky",
+    "tishchenko2018_resnet34_leaky_preactivation_avg": "resnet34_preactivation",
+    "tishchenko2018_resnet68_deepercut": "resnet68_deepercut",
+    "tishchenko2018_resnet34_bottleneck_no_avg": "resnet34_bottleneck",
+    "tishchenko2018_resnet34_no_avg": "resnet34",
+    "tishchenko2018_cpm_public": "cpm",
+    "tishchenko2018_inception_v3_public": "inception_v3",
+    "tishchenko2018_resnet34_public": "resnet34",
+    "tishchenko2018_inception_resnet_v2_public": "inception_resnet_v2",
+}
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What the thesis says of a change (sections 3.1.2 and 3.1.3), and the verdicts that agree with it."""
+
+    said: str
+    verdicts: tuple[str, ...]
+
+
+def claim_of(changed: Mapping[str, Any]) -> Claim | None:
+    """Return what the thesis says of changing these choices, given by their new values; None where it is silent."""
+    match changed:
+        case {"loss": "l2" | "default"}:
+            return Claim("no difference", (WITHIN_LUCK,))
+        case {"radius": 1.0, **others} if not others:
+            return Claim("worse", ("worse",))
+        case {"last_radius": float()}:
+            return Claim("no benefit", (WITHIN_LUCK, "worse"))
+        case {"optimizer": "adamw"}:  # the thesis's is Adam
+            return Claim("no better", (WITHIN_LUCK, "worse"))
+        case {"optimizer": "adabound"}:
+            return Claim("worse", ("worse",))
+        case {"lr_min": float(), **others} if not others:
+            return Claim("no difference", (WITHIN_LUCK,))
+    return None
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """A network of the report: its score there and its error here, both better where lower."""
+
+    key: str  # of published.csv
+    error_px: float  # mean, px at 256
+
+    @property
+    def score(self) -> float:
+        """The Kaggle score that the report prints."""
+        return by_key(self.key).value
+
+
+def of_the_report(networks: Sequence[Mapping[str, Any]]) -> dict[str, list[Ranked]]:
+    """Return {table of the report: its networks that have a small training by AdamW, best score first}."""
+    errors = {
+        record["config"]["network"]: main_scores(record)["epe_px_at_256"]
+        for record in networks
+        if RECIPES[BY_ADAMW].items() <= record["config"].items()
+    }
+    tables: dict[str, list[Ranked]] = {}
+    for key, network in REPORT.items():
+        if network in errors:
+            tables.setdefault(by_key(key).where, []).append(Ranked(key, errors[network]))
+    return {where: sorted(ranked, key=lambda one: one.score) for where, ranked in tables.items()}
+
+
+def report_table(tables: Mapping[str, Sequence[Ranked]]) -> pd.DataFrame:
+    """Return one row a network of the report, in its order, with its place there and here; less is better."""
+    rows = {}
+    for where, ranked in tables.items():
+        for one in ranked:
+            rows[f"{by_key(one.key).system} ({where})"] = {
+                "its score": by_key(one.key).printed,
+                "place there": str(1 + sum(other.score < one.score for other in ranked)),
+                "error here, px at 256": f"{one.error_px:.1f}",
+                "place here": str(1 + sum(other.error_px < one.error_px for other in ranked)),
+            }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def of_the_reports_order(tables: Mapping[str, Sequence[Ranked]], luck_px: float | None) -> str:
+    """Return how many pairs of networks come in the same order here; '' where there are none.
+
+    ``luck_px`` is how far luck alone takes two single trainings apart, 95 %.
+    """
+    told = []
+    for where, ranked in tables.items():
+        pairs = list(combinations(ranked, 2))
+        if pairs:
+            same = sum(better.error_px < worse.error_px for better, worse in pairs)
+            come = "comes" if same == 1 else "come"
+            said = f"Of the {len(pairs)} pairs of networks in {where}, {same} {come} in the same order here"
+            if luck_px is not None:
+                far = [pair for pair in pairs if abs(pair[0].error_px - pair[1].error_px) > luck_px]
+                agree = sum(better.error_px < worse.error_px for better, worse in far)
+                said += f"; {len(far)} differ by more than luck, {agree} of these as there"
+            told.append(f"{said}.")
+    return " ".join(told)
