@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from thesislib import paths
+from thesislib import paths, pose_model
 from thesislib.chapters import hands_out_of_numbers as chapter
 from thesislib.chapters.hands_out_of_numbers import KNOBS, Config, edge_vectors, joint_vectors
 from thesislib.synthetic import contacts
@@ -102,7 +102,10 @@ def test_readers_are_right_where_the_nearest_picture_shows_the_letter(monkeypatc
 
     monkeypatch.setattr(chapter.scene, "generate", generate)
     config = Config.profile("smoke", known_images=12, new_images=12)
-    accuracy = chapter.read_letters(config, Difficulty())
+    at_the_corner = torch.zeros(12, 21, 2)
+    accuracy = chapter.turned(config, Difficulty(), lambda images: at_the_corner)
+    distance = made_up(7, count=12)["keypoints"].norm(dim=-1).mean() * 256 / config.size
+    assert accuracy["new_signers_epe_px_at_256"] == pytest.approx(float(distance))
     assert accuracy["new_signers_letter_accuracy_1nn_joints"] == expected
     assert accuracy["new_signers_letter_accuracy_1nn_edges"] == expected
     assert accuracy["visible_share"] == 1 and accuracy["n"] == 12
@@ -156,6 +159,8 @@ def test_a_small_run_measures_every_knob_and_is_stored(tmp_path, monkeypatch):
     assert metrics["contacts"]["mean_contact_error_after"] < metrics["contacts"]["mean_contact_error_before"]
     joints = [v["new_signers_letter_accuracy_1nn_joints"] for v in metrics["knobs"].values()]
     assert all(0 <= value <= 1 for value in joints)
+    assert all(0 < v["new_signers_epe_px_at_256"] < 256 for v in metrics["knobs"].values())
+    assert record["data"]["weights"] == pose_model.default_model().name
     for knob in ("clutter", "resolution", "blur", "noise"):  # joints are where they are, whatever the picture
         for value in KNOBS[knob]:
             row = metrics["knobs"][f"{knob}={value:g}"]

@@ -352,8 +352,8 @@ def test_each_network_with_maps_is_shown_by_every_way_to_read_them():
     assert list(table.index) == ["ours", "resnet"]
     assert list(table.loc["ours"]) == ["25.0 px", "23.0 px", "21.0 px"]
     assert chapter2_words.of_decoders(systems) == (
-        "Other than by DARK, lower is resnet by the centre of mass near it (20.0 px). Each read in the way that suits "
-        "it best here, the lowest of all rows would then be resnet, no longer simcc."
+        "Other than by DARK, lower is resnet by the centre of mass near it (20.0 px). Each read in the way that "
+        "suits it best here, the lowest of all rows would then be resnet, no longer simcc."
     )
     assert chapter2_words.of_decoders(systems | {"simcc": [made_up(19.0, network="simcc")]}).endswith(
         "best here, simcc stays the lowest of all rows."
@@ -407,7 +407,8 @@ def test_a_change_counts_where_luck_could_not_do_as_much():
     )
     assert chapter2_words.of_changes(found) == (
         "Of 3 changes, 1 is worse: `loss cross_entropy → default`. 2 are within luck. The thesis speaks of 2 of "
-        "them, and 1 comes out as it says; not so `loss cross_entropy → default`, which it found to be no difference."
+        "them, and 1 comes out as it says; not so `loss cross_entropy → default`, "
+        "which it found to be no difference."
     )
     assert [change.agrees for change in found.values()] == [None, True, False]
     failed = {"loss l2": replace(found["loss cross_entropy → default"], mean_pose=55.0)}

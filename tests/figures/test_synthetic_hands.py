@@ -227,6 +227,7 @@ def made_up_record() -> dict:
             "visible_share": 0.6,
             "chance": 1 / 24,
             "n": 400,
+            "new_signers_epe_px_at_256": 100 * (1 - joints),
         }
 
     settings = ["usual"] + [f"{knob}={value:g}" for knob, ends in KNOBS.items() for value in ends]
@@ -247,6 +248,8 @@ def test_numbers_of_the_sentences_are_the_records():
     assert numbers["read_joints"] == pytest.approx(90) and numbers["chance"] == pytest.approx(100 / 24)
     assert numbers["contact_error_after_w"] == pytest.approx(20)
     assert numbers["contact_error_after"] == pytest.approx(10)
+    assert numbers["found_px"] == pytest.approx(10)
+    assert numbers["hardest_for_network"] == "24 px, with the knob noise at 0.15"  # the last of the 14
     assert numbers["contacts_missed"] == pytest.approx(5) and numbers["contact_tolerance"] == 20
     assert numbers["margin_joints"] == pytest.approx(2.94, abs=0.01)  # 1.96 * sqrt(.9 * .1 / 400)
     model = chapter1_numbers.of_the_model()

@@ -2,10 +2,13 @@
 
 Each knob of `scene.Difficulty` is turned down and up by itself, and two simple readers say what that does to
 the letters of people who are new to them: one that is given the true joints, and one that sees the edges in
-the picture. They learn nothing, so what they show is a property of the pictures, not of a training.
+the picture. They learn nothing, so what they show is a property of the pictures, not of a training. Beside them
+the stored network of chapter 2, which has learned from other people, finds the joints in the same pictures.
 """
 
+import hashlib
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -14,9 +17,12 @@ import torch
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d, normalize
 
-from thesislib import results, runtime
+from thesislib import pose_model, results, runtime
+from thesislib.chapters import finding_joints
 from thesislib.chapters.hand_sets import FIRST_SIGNER, SEEDS, data_entry, digest
+from thesislib.chapters.joint_choices import decoders
 from thesislib.config import ExperimentConfig
+from thesislib.evaluation.keypoints import errors_px
 from thesislib.synthetic import scene
 from thesislib.synthetic.contacts import (
     CONTACT_TOLERANCE,
@@ -74,7 +80,7 @@ class Config(ExperimentConfig):
 
 def run(config: Config) -> dict[str, Any]:
     """Return the record of this configuration, measured now unless it is stored; see `results.cached`."""
-    return results.cached(record_path(config), config, __name__, lambda: _measure(config), digest)
+    return results.cached(record_path(config), config, __name__, lambda: _measure(config), data_sha256)
 
 
 def record_path(config: Config) -> Path:
@@ -83,14 +89,20 @@ def record_path(config: Config) -> Path:
     return results.record_path(EXPERIMENT, name, committed=config.profile_name == "full")
 
 
+def data_sha256() -> str:
+    """Return a digest of what all synthetic hands share and of the stored network's weights."""
+    return hashlib.sha256(digest().encode() + pose_model.default_model().read_bytes()).hexdigest()
+
+
 def _measure(config: Config) -> dict[str, Any]:
     start, environment = time.perf_counter(), runtime.fingerprint()
+    find = joint_finder(config.size)
     metrics: dict[str, Any] = {"contacts": solved_contacts(config.known_signers)}
-    metrics["knobs"] = {"usual": read_letters(config, Difficulty())}
+    metrics["knobs"] = {"usual": turned(config, Difficulty(), find)}
     for knob, values in KNOBS.items():
         for value in values:
             difficulty = replace(Difficulty(), **{knob: value})
-            metrics["knobs"][f"{knob}={value:g}"] = read_letters(config, difficulty)
+            metrics["knobs"][f"{knob}={value:g}"] = turned(config, difficulty, find)
     metrics["usual"] = {field.name: getattr(Difficulty(), field.name) for field in fields(Difficulty)}
     metrics["images_per_second"] = {
         f"{size} px": images_per_second(config.seed, size) for size in config.sizes
@@ -99,7 +111,9 @@ def _measure(config: Config) -> dict[str, Any]:
         EXPERIMENT,
         config,
         module=__name__,
-        data=data_entry(digest(), "drawn from (seed, index) alone"),
+        data=data_entry(
+            data_sha256(), "drawn from (seed, index) alone", weights=pose_model.default_model().name
+        ),
         split={
             "known_signers": list(range(FIRST_SIGNER["train"], FIRST_SIGNER["train"] + config.known_signers)),
             "new_signers": list(range(FIRST_SIGNER["test"], FIRST_SIGNER["test"] + config.new_signers)),
@@ -142,11 +156,19 @@ def solved_contacts(signers: int) -> dict[str, Any]:
     return found
 
 
-def read_letters(config: Config, difficulty: Difficulty) -> dict[str, float]:
-    """Return how many letters of new signers two readers get right, by the nearest picture of known signers.
+def joint_finder(size: int) -> Callable[[Tensor], Tensor]:
+    """Return what finds joints [N, 21, 2] in pictures uint8 [N, 3, size, size]: chapter 2's stored network."""
+    model = pose_model.load(pose_model.default_model())
+    read = next(iter(decoders(replace(model.config, size=size), model.network).values()))
+    return lambda images: finding_joints.predict(model.network, read, images)
 
-    One compares true joints, moved to the wrist and scaled; one the directions of edges in the picture. ``chance``
-    is one letter of them all.
+
+def turned(config: Config, difficulty: Difficulty, find: Callable[[Tensor], Tensor]) -> dict[str, float]:
+    """Return what readers and a finder of joints, see `joint_finder`, make of new signers' hands at a difficulty.
+
+    The readers name a letter by the nearest picture of known signers: one compares true joints, moved to the wrist
+    and scaled; one the directions of edges in the picture. ``chance`` is one letter of them all. Of the joints
+    found there is the mean error in pixels of 256.
     """
     sets = {}
     for part, signers, count in (
@@ -169,6 +191,8 @@ def read_letters(config: Config, difficulty: Difficulty) -> dict[str, float]:
         nearest = (reader(new) @ reader(known).T).argmax(dim=1)
         right = (known["letter"][nearest] == new["letter"]).float()
         accuracy[f"new_signers_letter_accuracy_1nn_{name}"] = float(right.mean())
+    error = errors_px(find(new["image"]), new["keypoints"], input_size=config.size)
+    accuracy["new_signers_epe_px_at_256"] = float(error.mean())
     accuracy["visible_share"] = float(new["visible"].float().mean())
     return accuracy | {"chance": 1 / len(LETTERS), "n": len(new["letter"])}
 

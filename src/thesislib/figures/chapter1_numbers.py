@@ -62,6 +62,8 @@ def of_the_run(record: Mapping[str, Any]) -> dict[str, Any]:
         numbers[f"read_{reader}"] = 100 * usual[metric]
         numbers[f"margin_{reader}"] = 100 * margin(usual[metric], usual["n"])
     numbers |= {"read_n": usual["n"], "chance": 100 * usual["chance"]}
+    numbers["found_px"] = usual["new_signers_epe_px_at_256"]
+    numbers["hardest_for_network"] = hardest(metrics)
     numbers["visible"] = 100 * usual["visible_share"]
     for name in ("known", "new"):
         numbers[f"{name}_signers"] = record["config"][f"{name}_signers"]
@@ -85,8 +87,19 @@ def margin(share: float, n: int) -> float:
     return 1.96 * sqrt(share * (1 - share) / n)
 
 
+def hardest(metrics: Mapping[str, Any]) -> str:
+    """Return in words the setting of one knob at which the network's error is highest, and that error."""
+    errors = {
+        setting: row["new_signers_epe_px_at_256"]
+        for setting, row in metrics["knobs"].items()
+        if setting != "usual"
+    }
+    knob, _, value = (worst := max(errors, key=errors.__getitem__)).partition("=")
+    return f"{errors[worst]:.0f} px, with the knob {knob.replace('_', ' ')} at {value}"
+
+
 def knobs(record: Mapping[str, Any]) -> Styler:
-    """Return one row a knob: its values from easy to hard, and how many letters each reader then gets."""
+    """Return one row a knob: its values from easy to hard, letters that readers get, errors of joints found."""
     metrics, rows = record["metrics"], []
     for knob in KNOBS:
         usual, values = metrics["usual"][knob], ladder(knob)
@@ -97,6 +110,8 @@ def knobs(record: Mapping[str, Any]) -> Styler:
         for reader, metric in READERS.items():
             shares = [100 * metrics["knobs"][setting][metric] for setting in settings]
             row[f"{reader}, %"] = ", ".join(f"{share:.0f}" for share in shares)
+        errors = [metrics["knobs"][setting]["new_signers_epe_px_at_256"] for setting in settings]
+        row["network, px"] = ", ".join(f"{error:.0f}" for error in errors)
         rows.append(row)
     return plain(pd.DataFrame(rows), words=True)
 
