@@ -8,7 +8,7 @@ import pandas as pd
 from pandas.io.formats.style import Styler
 
 from thesislib.chapters.hands_out_of_numbers import KNOBS, ladder
-from thesislib.figures.tables import plain
+from thesislib.figures.tables import listed, plain
 from thesislib.synthetic.contacts import BLOCK, FREE_PENETRATION, MAX_PENETRATION, STEPS
 from thesislib.synthetic.hand import ANGLES, BONES, JOINTS
 from thesislib.synthetic.handshapes import alphabet
@@ -64,6 +64,7 @@ def of_the_run(record: Mapping[str, Any]) -> dict[str, Any]:
     numbers |= {"read_n": usual["n"], "chance": 100 * usual["chance"]}
     numbers["found_px"] = usual["new_signers_epe_px_at_256"]
     numbers["hardest_for_network"] = hardest(metrics)
+    numbers["unmoved"] = listed(unmoved(metrics) or ["none"])
     numbers["visible"] = 100 * usual["visible_share"]
     for name in ("known", "new"):
         numbers[f"{name}_signers"] = record["config"][f"{name}_signers"]
@@ -96,6 +97,19 @@ def hardest(metrics: Mapping[str, Any]) -> str:
     }
     knob, _, value = (worst := max(errors, key=errors.__getitem__)).partition("=")
     return f"{errors[worst]:.0f} px, with the knob {knob.replace('_', ' ')} at {value}"
+
+
+def unmoved(metrics: Mapping[str, Any], px: float = 1.0) -> list[str]:
+    """Return the knobs that move no reader by more than its margin, nor the network's error by a pixel of 256."""
+    usual = metrics["knobs"]["usual"]
+    allowed = {metric: margin(usual[metric], usual["n"]) for metric in READERS.values()}
+    allowed["new_signers_epe_px_at_256"] = px
+
+    def moves(knob: str) -> bool:
+        rows = [metrics["knobs"][f"{knob}={value:g}"] for value in KNOBS[knob]]
+        return any(abs(row[name] - usual[name]) > most for row in rows for name, most in allowed.items())
+
+    return [knob.replace("_", " ") for knob in KNOBS if not moves(knob)]
 
 
 def knobs(record: Mapping[str, Any]) -> Styler:
