@@ -167,7 +167,7 @@ def test_comparison_table_arithmetic():
     assert list(table["measured here"]) == [
         f"{round(mean, 1)} ± {round(spread, 1)} % (n = 3)",
         "87.7 %",
-        "to come (chapter 3)",
+        "not on its data (chapter 3)",
         "—",
         "0.035 ± 0.001 ms (n = 2)",
         "778",
@@ -226,7 +226,7 @@ def test_ledger_holds_every_number_in_valid_markdown():
         assert f"(ledger-{document})=" in text
 
 
-def test_ledger_shows_ours_and_promises_only_what_the_documents_measured():
+def test_ledger_shows_ours_and_names_a_chapter_only_for_what_the_documents_measured():
     text = published.ledger_table({KEY: [86.0, 87.0], "later_k49_cnn": [90.0]})
     here = {tuple(row[:3]): row[3] for table in markdown_tables(text) for row in table[2:]}
     for number in published.load():
@@ -236,7 +236,7 @@ def test_ledger_shows_ours_and_promises_only_what_the_documents_measured():
         elif number.key == "later_k49_cnn":
             assert cell == "90.00 %"
         else:
-            assert cell == (f"to come (chapter {number.chapter})" if number.origin == "own" else "—")
+            assert cell == (f"not on its data (chapter {number.chapter})" if number.origin == "own" else "—")
 
 
 def test_markdown_cannot_be_broken_by_a_cell():

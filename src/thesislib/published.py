@@ -193,7 +193,7 @@ def comparison_table(pairs: Iterable[tuple[str, Sequence[float] | None, str, str
                 "what": number.what,
                 "printed there": number.printed,
                 "where": _source(number),
-                "measured here": _here(number, values, to_come=reading == "not run yet"),
+                "measured here": _here(number, values, own=reading == "not run yet"),
                 "protocol": protocol,
                 "reading": reading,
             }
@@ -231,11 +231,11 @@ def _finite(key: str, measured: Sequence[float]) -> list[float]:
     return values
 
 
-def _here(number: PublishedNumber, values: Sequence[float] | None, *, to_come: bool) -> str:
-    """Return the cell of our own column: the measured values, a promise, or a dash."""
+def _here(number: PublishedNumber, values: Sequence[float] | None, *, own: bool) -> str:
+    """Return the cell of our own column: the measured values, where to look instead, or a dash."""
     if values is not None:
         return _summary(number, values)
-    return f"to come (chapter {number.chapter})" if to_come else "—"
+    return f"not on its data (chapter {number.chapter})" if own else "—"
 
 
 def _summary(number: PublishedNumber, values: Sequence[float]) -> str:
@@ -262,8 +262,8 @@ def ledger_table(measured: Mapping[str, Sequence[float]]) -> str:
     """Return the ledger as Markdown: a section for each document, a table for each chapter that answers it.
 
     ``measured`` maps keys to our values in the printed unit, one for each seed or fold. Where nothing is
-    measured, the document's own numbers say 'to come' and those it quotes show a dash. Raises KeyError for an
-    unknown key, TypeError or ValueError for values that are not finite numbers.
+    measured on a document's own data, its own numbers name the chapter and those it quotes show a dash. Raises
+    KeyError for an unknown key, TypeError or ValueError for values that are not finite numbers.
     """
     ours = {by_key(key).key: _finite(key, values) for key, values in measured.items()}
     parts = ["% Made by thesislib.published.write_ledger from published.csv and the records."]
@@ -292,8 +292,8 @@ def _markdown_table(numbers: Sequence[PublishedNumber], ours: Mapping[str, Seque
     rows = [("What", "Printed there", "Where", "Measured here", "Protocol there", "Remark")]
     rows.append(("---",) * len(rows[0]))
     for number in numbers:
-        # Other people's systems are run here only where a chapter says so; no promise is made for the rest.
-        here = _here(number, ours.get(number.key), to_come=number.origin == "own")
+        # Other people's systems are run here only where a chapter says so; the rest is not looked for there.
+        here = _here(number, ours.get(number.key), own=number.origin == "own")
         cells = (number.what, number.printed, number.where, here, number.protocol, number.remark)
         rows.append(tuple(map(_escape, cells)))
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)

@@ -75,6 +75,17 @@ def test_a_picture_does_not_depend_on_the_number_of_cores_and_leaves_it_as_it_wa
         torch.set_num_threads(cores)
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device is here")
+def test_a_gpu_draws_the_same_hands(many):
+    there = {
+        name: values.cpu() for name, values in draw("random", 5, torch.arange(64, device="cuda")).items()
+    }
+    torch.testing.assert_close(there["keypoints"], many["keypoints"], atol=0.01, rtol=0)
+    assert torch.equal(there["left"], many["left"])
+    levels = (there["image"].int() - many["image"].int()).abs()
+    assert (levels > 2).float().mean() < 0.01  # rounding moves an edge here and there
+
+
 def test_indices_give_different_pictures(many):
     flat = many["image"].flatten(1).float()
     apart = torch.cdist(flat, flat) + 1e9 * torch.eye(64)
