@@ -11,7 +11,14 @@ from scipy.stats import ttest_ind
 from thesislib.chapters import pose_speed
 from thesislib.chapters.finding_joints import Config
 from thesislib.evaluation.speed import latency_table
-from thesislib.figures import chapter2_numbers, chapter2_words, hand_errors, joint_runs, joint_tables
+from thesislib.figures import (
+    chapter2_numbers,
+    chapter2_words,
+    hand_errors,
+    joint_changes,
+    joint_runs,
+    joint_tables,
+)
 from thesislib.networks.joint_regression import RIVALS
 
 
@@ -377,23 +384,44 @@ def test_a_benchmark_can_show_the_latency_of_what_was_timed():
 
 def test_luck_is_students_t_for_two_means():
     # two seeds at 45 and 47: spread 1.414, t with one degree of freedom 12.706, times sqrt(1/2 + 1)
-    assert joint_tables.luck([45.0, 47.0]) == pytest.approx(12.706 * 2**0.5 * 1.5**0.5, rel=1e-4)
-    assert joint_tables.luck([45.0, 46.0, 47.0], [60.0]) == pytest.approx(4.303 * (4 / 3) ** 0.5, rel=1e-3)
+    assert joint_changes.luck([45.0, 47.0]) == pytest.approx(12.706 * 2**0.5 * 1.5**0.5, rel=1e-4)
+    assert joint_changes.luck([45.0, 46.0, 47.0], [60.0]) == pytest.approx(4.303 * (4 / 3) ** 0.5, rel=1e-3)
     # the spreads of both are pooled: the half-width of the interval of the classical test
     usual, other = [45.0, 46.0, 47.0, 45.5], [60.0, 62.0]
     interval = ttest_ind(usual, other).confidence_interval(0.95)
-    assert joint_tables.luck(usual, other) == pytest.approx((interval.high - interval.low) / 2)
+    assert joint_changes.luck(usual, other) == pytest.approx((interval.high - interval.low) / 2)
     runs = joint_runs.by_question(list(of_all_questions().values()))  # seeds at 45 and 47, spread 1.414
-    assert joint_tables.luck_between_two(runs) == pytest.approx(12.706 * 2**0.5 * 2**0.5, rel=1e-4)
-    assert joint_tables.luck_between_two(joint_runs.by_question([])) is None
+    assert joint_changes.luck_between_two(runs) == pytest.approx(12.706 * 2**0.5 * 2**0.5, rel=1e-4)
+    assert joint_changes.luck_between_two(joint_runs.by_question([])) is None
     with pytest.raises(ValueError, match="one seed of the usual training"):
-        joint_tables.luck([45.0], other)
+        joint_changes.luck([45.0], other)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said", "agrees"),
+    [
+        ({"loss": "l2"}, "no difference", ["within luck"]),
+        ({"radius": 1.0}, "worse", ["worse"]),
+        ({"radius": 4.0, "last_radius": 1.0}, "no benefit", ["within luck", "worse"]),
+        ({"radius": 1.0, "last_radius": None}, None, []),
+        ({"optimizer": "adamw", "lr_max": 0.001}, "no better", ["within luck", "worse"]),
+        ({"optimizer": "adabound", "lr_max": 0.001}, "worse", ["worse"]),
+        ({"lr_min": 0.01}, "no difference", ["within luck"]),
+        ({"lr_min": 0.01, "lr_max": 0.3}, None, []),
+        ({"loss": "spatial_cross_entropy"}, None, []),
+        ({"width": 1.0}, None, []),
+    ],
+)
+def test_the_thesis_speaks_of_some_changes(changed, said, agrees):
+    claim = joint_changes.claim_of(changed)
+    assert (claim and claim.said) == said
+    assert sorted(claim.verdicts if claim else ()) == agrees
 
 
 def test_a_change_counts_where_luck_could_not_do_as_much():
     of = {name: record for name, record in of_all_questions().items() if name != "narrow encoder"}
     runs = joint_runs.by_question([*of.values(), made_up(46.0, seed=2, **OURS_SMALL)])
-    found = joint_tables.changes(runs)
+    found = joint_changes.changes(runs)
     assert list(found) == [
         "width 0.5 → 1.0",
         "optimizer sgd → adamw",
@@ -415,12 +443,12 @@ def test_a_change_counts_where_luck_could_not_do_as_much():
     assert chapter2_words.of_changes(failed).endswith(
         "`loss l2` ends no better than the mean pose, which is 55.0 px away."
     )
-    table = joint_tables.changes_table(found)
+    table = joint_changes.changes_table(found)
     assert [cell.split()[0] for cell in table["difference (luck, 95 %)"]] == ["-2.0", "+4.0", "+14.0"]
     assert list(table["the thesis says"]) == ["–", "no better", "no difference"]
     assert list(table["agrees"]) == ["–", "yes", "no"]
     twice = [*of.values(), made_up(52.0, optimizer="adamw", lr_max=0.003, **OURS_SMALL)]
-    told = [name for name in joint_tables.changes(joint_runs.by_question(twice)) if "adamw" in name]
+    told = [name for name in joint_changes.changes(joint_runs.by_question(twice)) if "adamw" in name]
     assert told == ["optimizer sgd → adamw", "optimizer sgd → adamw and lr_max 0.1 → 0.003"]
     figure = hand_errors.changed_trainings(found, [45.0, 47.0, 46.0])
     rows = [text.get_text().replace("\n", " ") for text in figure.axes[0].get_yticklabels()]
@@ -431,8 +459,8 @@ def test_a_change_counts_where_luck_could_not_do_as_much():
         ">",
     ]
     one_seed = [record for name, record in of.items() if name != "again"]
-    assert joint_tables.changes(joint_runs.by_question(one_seed)) == {}
-    assert joint_tables.changes(joint_runs.by_question([])) == {} and chapter2_words.of_changes({}) == ""
+    assert joint_changes.changes(joint_runs.by_question(one_seed)) == {}
+    assert joint_changes.changes(joint_runs.by_question([])) == {} and chapter2_words.of_changes({}) == ""
 
 
 # Curves and points ------------------------------------------------------------------------------------
@@ -494,11 +522,11 @@ def test_who_is_nearer_and_faster_is_told_for_each_rival():
 
 def test_the_curve_over_hands_is_of_runs_that_saw_as_many_pictures():
     runs = joint_runs.by_question(list(of_all_questions().values()))
-    curve = joint_tables.errors_by_train_hands(runs.hands)
+    curve = joint_changes.errors_by_train_hands(runs.hands)
     assert curve == {1000: [55.0], 8000: [45.0, 47.0]}
     assert hand_errors.learning_curve({"ours": curve}).axes[0].lines
-    low, high = joint_tables.reach_of_luck(runs)
-    assert (low + high) / 2 == 46.0 and high - 46.0 == pytest.approx(joint_tables.luck([45.0, 47.0]))
+    low, high = joint_changes.reach_of_luck(runs)
+    assert (low + high) / 2 == 46.0 and high - 46.0 == pytest.approx(joint_changes.luck([45.0, 47.0]))
     drawn = hand_errors.learning_curve({"ours": curve}, by_luck=(low, high)).axes[0]
     assert [text.get_text() for text in drawn.get_legend().get_texts()] == ["by luck alone, 95 %", "ours"]
     assert chapter2_words.of_more_hands(runs) == (
@@ -506,11 +534,11 @@ def test_the_curve_over_hands_is_of_runs_that_saw_as_many_pictures():
         "Luck alone may move a single run by ± 22.0 px, so none of them can be told from it."
     )
     nothing = joint_runs.by_question([])
-    assert joint_tables.errors_by_train_hands([]) == {} and chapter2_words.of_more_hands(nothing) == ""
+    assert joint_changes.errors_by_train_hands([]) == {} and chapter2_words.of_more_hands(nothing) == ""
     one_seed = joint_runs.by_question(
         [made_up(), made_up(**OURS_SMALL), made_up(network="vgg", **ADAMW, **SMALL)]
     )
-    assert joint_tables.reach_of_luck(nothing) is None and joint_tables.reach_of_luck(one_seed) is None
+    assert joint_changes.reach_of_luck(nothing) is None and joint_changes.reach_of_luck(one_seed) is None
 
 
 def test_latencies_are_those_of_all_or_of_trained_networks_and_the_two_peers():

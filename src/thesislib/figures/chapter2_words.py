@@ -10,16 +10,9 @@ from thesislib.chapters.joint_choices import OURS
 from thesislib.chapters.stored_pose import MEDIAPIPE, WHOLE
 from thesislib.config import digest
 from thesislib.figures.chapter2_numbers import SPEED_GOALS, Records, mean_of, set_of
+from thesislib.figures.joint_changes import Change, errors_by_train_hands, luck
 from thesislib.figures.joint_runs import NAMES, SIZE, StoredRuns, choices, main_scores, pictures_seen
-from thesislib.figures.joint_tables import (
-    Change,
-    Systems,
-    by_decoder,
-    errors_by_train_hands,
-    kinds_of_answer,
-    luck,
-    shares_found,
-)
+from thesislib.figures.joint_tables import Systems, by_decoder, kinds_of_answer, shares_found
 from thesislib.figures.tables import listed, missing
 
 NEAR_PX, FAR_PX = 10, 60  # of 256: close by, and so far off that it may be another finger

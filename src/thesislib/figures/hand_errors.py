@@ -13,7 +13,7 @@ from matplotlib.transforms import offset_copy
 
 from thesislib.figures import style
 from thesislib.figures.hands import FINGER_COLOURS, described
-from thesislib.figures.joint_tables import Change
+from thesislib.figures.joint_changes import Change
 from thesislib.figures.tables import listed
 from thesislib.synthetic.hand import FINGERS, JOINTS
 

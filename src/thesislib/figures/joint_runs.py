@@ -253,6 +253,11 @@ def main_scores(record: Mapping[str, Any]) -> Mapping[str, float]:
     return record["metrics"][f"unseen_signers_{record['metrics']['decoder']}"]
 
 
+def main_errors(records: Records) -> list[float]:
+    """Return each record's mean error on unseen signers by its main decoder, in pixels of 256."""
+    return [main_scores(record)["epe_px_at_256"] for record in records]
+
+
 def _training(config: Mapping[str, Any]) -> str:
     return digest({"network": config["network"], **choices(config)})
 

@@ -1,27 +1,20 @@
 """Tables and curves of chapter 2, from records: networks side by side, decoders, real hands, speeds."""
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from thesislib.chapters import pose_speed
 from thesislib.chapters.joint_choices import OURS, Config
 from thesislib.chapters.stored_pose import MEDIAPIPE
-from thesislib.figures.joint_claims import WITHIN_LUCK, Claim, claim_of
 from thesislib.figures.joint_runs import (
     NAMES,
     OURS_ALONE,
     Records,
-    StoredRuns,
-    by_seed,
-    departures,
+    main_errors,
     main_scores,
-    seeds_of,
 )
 from thesislib.figures.tables import spread
 
@@ -263,7 +256,7 @@ def latency_and_error(systems: Systems, speed: Mapping[str, Any]) -> dict[str, t
     for name, group in systems.items():
         timed = latencies.get(timed_as(group[0]["config"]))
         if timed is not None:
-            points[name] = (timed["latency_ms_onnx"], float(np.mean(_errors(group))))
+            points[name] = (timed["latency_ms_onnx"], float(np.mean(main_errors(group))))
     return points
 
 
@@ -279,125 +272,9 @@ def timed_as(config: Mapping[str, Any]) -> str | None:
     return None
 
 
-def errors_by_train_hands(records: Records) -> dict[int, list[float]]:
-    """Return {training hands: error of each seed in px at 256} of runs that differ in their hands and epochs."""
-    groups = {group[0]["config"]["train_hands"]: _errors(group) for group in by_seed(records)}
-    return dict(sorted(groups.items()))
-
-
-def reach_of_luck(runs: StoredRuns) -> tuple[float, float] | None:
-    """Return between which errors luck alone takes a single run of the usual small training, 95 %.
-
-    None where that has no second seed.
-    """
-    errors = _errors(seeds_of(runs.usual, runs.changes)) if runs.usual else []
-    if len(errors) < 2:
-        return None
-    return float(np.mean(errors)) - luck(errors), float(np.mean(errors)) + luck(errors)
-
-
-def luck_between_two(runs: StoredRuns) -> float | None:
-    """Return how far luck alone takes two single runs of one training apart, 95 %; None without its spread."""
-    errors = _errors(seeds_of(runs.usual, runs.changes)) if runs.usual else []
-    if len(errors) < 2:
-        return None
-    return luck(errors) * math.sqrt(2 / (1 + 1 / len(errors)))  # `luck` is of their mean and a single run
-
-
-@dataclass(frozen=True)
-class Change:
-    """What one change of the usual training does to the error, in px at 256, and how much luck alone could do."""
-
-    error: float  # mean over its seeds
-    usual: float  # the same of the usual training
-    mean_pose: float  # the same of the mean pose of the training hands
-    luck: float  # how far luck alone takes the one from the other, 95 %; see `luck`
-    seeds: int
-    claim: Claim | None = None
-
-    @property
-    def difference(self) -> float:
-        """Its error less the usual one: negative where the change helps."""
-        return self.error - self.usual
-
-    @property
-    def verdict(self) -> str:
-        """Better, worse, or nothing that luck could not do."""
-        if abs(self.difference) <= self.luck:
-            return WITHIN_LUCK
-        return "better" if self.difference < 0 else "worse"
-
-    @property
-    def agrees(self) -> bool | None:
-        """Whether it comes out as the thesis says, None where that is silent."""
-        return self.verdict in self.claim.verdicts if self.claim else None
-
-
-def luck(usual: Sequence[float], other: Sequence[float] = (0.0,)) -> float:
-    """Return how far two means of errors lie apart by luck alone, 95 %, if what was changed does nothing.
-
-    Student's t, with the spread of the seeds of both; a single seed adds nothing to it. Raises ValueError for
-    fewer than two seeds of the usual training.
-    """
-    if len(usual) < 2:
-        raise ValueError("one seed of the usual training has no spread to tell luck by")
-    degrees = len(usual) - 1 + len(other) - 1
-    squares = sum(len(errors) * np.var(errors) for errors in (usual, other))
-    reach = stats.t.ppf(0.975, degrees) * np.sqrt(squares / degrees)
-    return float(reach * np.sqrt(1 / len(usual) + 1 / len(other)))
-
-
-def changes(runs: StoredRuns) -> dict[str, Change]:
-    """Return what each change does, named by parameters, usual and changed, the most helpful first.
-
-    Of an optimiser's own rates nothing is told where its name alone tells the change from all others. {} where the
-    usual training has a single seed.
-    """
-    if runs.usual is None or len(usual := _errors(seeds_of(runs.usual, runs.changes))) < 2:
-        return {}
-    found = {}
-    for group in by_seed(runs.changes):
-        if changed := departures(group[0], runs.usual):
-            usually = runs.usual["config"]
-            told = {field: f"{field} {usually[field]} → {value}" for field, value in changed.items()}
-            name = told["optimizer"] if "optimizer" in told else " and ".join(told.values())
-            if name in found:  # another optimiser's rates tell them apart
-                name = " and ".join(told.values())
-            errors = _errors(group)
-            found[name] = Change(
-                error=float(np.mean(errors)),
-                usual=float(np.mean(usual)),
-                mean_pose=runs.usual["metrics"]["unseen_signers_mean_pose"]["epe_px_at_256"],
-                luck=luck(usual, errors),
-                seeds=len(errors),
-                claim=claim_of(changed),
-            )
-    return dict(sorted(found.items(), key=lambda item: item[1].error))
-
-
-def changes_table(found: Mapping[str, Change]) -> pd.DataFrame:
-    """Return one row a change: its error, the difference to the usual training, and what luck alone can do."""
-    rows = {
-        name: {
-            "n seeds": str(change.seeds),
-            "error, px at 256": f"{change.error:.1f}",
-            "difference (luck, 95 %)": f"{change.difference:+.1f} (± {change.luck:.1f})",
-            "so it is": change.verdict,
-            "the thesis says": change.claim.said if change.claim else "–",
-            "agrees": {True: "yes", False: "no", None: "–"}[change.agrees],
-        }
-        for name, change in found.items()
-    }
-    return pd.DataFrame.from_dict(rows, orient="index")
-
-
 def _training_minutes(record: Mapping[str, Any]) -> float:
     """Return the median minutes of an epoch times their number: other work on the machine slows some of them."""
     return len(seconds := record["metrics"]["history"]["seconds"]) * float(np.median(seconds)) / 60
-
-
-def _errors(group: Records) -> list[float]:
-    return [main_scores(record)["epe_px_at_256"] for record in group]
 
 
 def _over_seeds(

@@ -1,4 +1,4 @@
-"""What the documents say of networks and trainings that chapter 2 runs, to be set beside what came out here."""
+"""The order of networks that the ETH report prints, beside the order that chapter 2 finds."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,6 @@ import pandas as pd
 from thesislib.figures.joint_runs import BY_ADAMW, RECIPES, main_scores
 from thesislib.published import by_key
 
-WITHIN_LUCK = "within luck"  # the verdict on a change that luck alone could have made
 # Scores of the ETH report, and the network of ours that each is of; Table 2 prints a public and a private one.
 REPORT = {
     "tishchenko2018_resnet34_leaky_avg": "resnet34_leaky",
@@ -26,32 +25,6 @@ REPORT = {
 
 
 @dataclass(frozen=True)
-class Claim:
-    """What the thesis says of a change (sections 3.1.2 and 3.1.3), and the verdicts that agree with it."""
-
-    said: str
-    verdicts: tuple[str, ...]
-
-
-def claim_of(changed: Mapping[str, Any]) -> Claim | None:
-    """Return what the thesis says of changing these choices, given by their new values; None where it is silent."""
-    match changed:
-        case {"loss": "l2" | "default"}:
-            return Claim("no difference", (WITHIN_LUCK,))
-        case {"radius": 1.0, **others} if not others:
-            return Claim("worse", ("worse",))
-        case {"last_radius": float()}:
-            return Claim("no benefit", (WITHIN_LUCK, "worse"))
-        case {"optimizer": "adamw"}:  # the thesis's is Adam
-            return Claim("no better", (WITHIN_LUCK, "worse"))
-        case {"optimizer": "adabound"}:
-            return Claim("worse", ("worse",))
-        case {"lr_min": float(), **others} if not others:
-            return Claim("no difference", (WITHIN_LUCK,))
-    return None
-
-
-@dataclass(frozen=True)
 class Ranked:
     """A network of the report: its score there and its error here, both better where lower."""
 
@@ -64,7 +37,7 @@ class Ranked:
         return by_key(self.key).value
 
 
-def of_the_report(networks: Sequence[Mapping[str, Any]]) -> dict[str, list[Ranked]]:
+def ranked(networks: Sequence[Mapping[str, Any]]) -> dict[str, list[Ranked]]:
     """Return {table of the report: its networks that have a small training by AdamW, best score first}."""
     errors = {
         record["config"]["network"]: main_scores(record)["epe_px_at_256"]
@@ -78,7 +51,7 @@ def of_the_report(networks: Sequence[Mapping[str, Any]]) -> dict[str, list[Ranke
     return {where: sorted(ranked, key=lambda one: one.score) for where, ranked in tables.items()}
 
 
-def report_table(tables: Mapping[str, Sequence[Ranked]]) -> pd.DataFrame:
+def table(tables: Mapping[str, Sequence[Ranked]]) -> pd.DataFrame:
     """Return one row a network of the report, in its order, with its place there and here; less is better."""
     rows = {}
     for where, ranked in tables.items():
@@ -92,7 +65,7 @@ def report_table(tables: Mapping[str, Sequence[Ranked]]) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def of_the_reports_order(tables: Mapping[str, Sequence[Ranked]], luck_px: float | None) -> str:
+def words(tables: Mapping[str, Sequence[Ranked]], luck_px: float | None) -> str:
     """Return how many pairs of networks come in the same order here; '' where there are none.
 
     ``luck_px`` is how far luck alone takes two single trainings apart, 95 %.
