@@ -167,7 +167,7 @@ def test_comparison_table_arithmetic():
     assert list(table["measured here"]) == [
         f"{round(mean, 1)} ± {round(spread, 1)} % (n = 3)",
         "87.7 %",
-        "not on its data (chapter 3)",
+        "see chapter 3",
         "—",
         "0.035 ± 0.001 ms (n = 2)",
         "778",
@@ -236,7 +236,7 @@ def test_ledger_shows_ours_and_names_a_chapter_only_for_what_the_documents_measu
         elif number.key == "later_k49_cnn":
             assert cell == "90.00 %"
         else:
-            assert cell == (f"not on its data (chapter {number.chapter})" if number.origin == "own" else "—")
+            assert cell == (f"see chapter {number.chapter}" if number.origin == "own" else "—")
 
 
 def test_markdown_cannot_be_broken_by_a_cell():

@@ -235,7 +235,7 @@ def _here(number: PublishedNumber, values: Sequence[float] | None, *, own: bool)
     """Return the cell of our own column: the measured values, where to look instead, or a dash."""
     if values is not None:
         return _summary(number, values)
-    return f"not on its data (chapter {number.chapter})" if own else "—"
+    return f"see chapter {number.chapter}" if own else "—"
 
 
 def _summary(number: PublishedNumber, values: Sequence[float]) -> str:

@@ -84,7 +84,7 @@ def test_the_words_follow_the_numbers():
     assert "the half width is 24.0 px of 256 off in a single view and 20.0 in" in told
     assert "from 20.0 to 25.0 px, so large errors shrink and good answers are blurred." in told
     assert (
-        "On asl7 (keypoints box) it is 0.120 (0.150 at half width), 3.00 times that on invented hands."
+        "On asl7 (keypoints box) the error is 0.120 (0.150 at half width), 3.00 times that on invented hands."
         in told
     )
     assert "0.050 and 0.040, which is undecided." in told  # 95 % of the differences are -0.025 to 0.005

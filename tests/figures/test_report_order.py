@@ -1,22 +1,27 @@
 """The report's order of networks beside ours."""
 
+from thesislib.chapters.joint_choices import Config
 from thesislib.figures import report_order
 from thesislib.figures.joint_runs import BY_ADAMW, RECIPES, THE_REPORTS_WAY
 from thesislib.published import by_key
 
 
-def small(network: str, error: float, way: str = BY_ADAMW) -> dict:
+def small(network: str, error: float, way: str = BY_ADAMW, **choices) -> dict:
+    config = Config.profile("full", network=network, **RECIPES[way] | choices).as_dict()
     return {
-        "config": {"network": network, **RECIPES[way]},
+        "config": config,
         "metrics": {"decoder": "output", "unseen_signers_output": {"epe_px_at_256": error}},
     }
 
 
 def test_the_reports_networks_stand_in_its_order_with_their_places_here():
     networks = [
-        small("cpm", 50.0),
+        small("thesis", 1.0),  # ours is none of the report's
+        small("cpm", 45.0, precision="bf16"),
+        small("cpm", 55.0, seed=1, precision="bf16"),
         small("resnet34", 42.0),
         small("resnet34", 30.0, THE_REPORTS_WAY),  # another way to learn is another training
+        small("resnet34", 20.0, augmentation="report"),  # and so is this
         small("inception_v3", 41.0),
         small("vgg", 20.0),  # none of the report's
     ]
@@ -30,8 +35,8 @@ def test_the_reports_networks_stand_in_its_order_with_their_places_here():
     assert list(table["error here, px at 256"]) == ["42.0", "50.0", "41.0"]
     # better before worse there, and here: 42 before 50, 42 not before 41, 50 not before 41
     assert report_order.words(tables, 5.0) == (
-        "Of the 3 pairs of networks in Table 2, 1 comes in the same order here; 2 differ by more than luck, "
-        "1 of these as there."
+        "Pairs of networks in Table 2: 3, in the same order here: 1; further apart than two seeds of the thesis's "
+        "network may be by luck (5.0 px): 2, of these in the same order: 1."
     )
     assert "luck" not in report_order.words(tables, None)
     assert report_order.words({}, 5.0) == "" and report_order.table({}).empty

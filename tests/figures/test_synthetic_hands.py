@@ -255,7 +255,7 @@ def test_numbers_of_the_sentences_are_the_records():
     for setting in ("blur=0", "blur=2.5"):
         calm["metrics"]["knobs"][setting] = calm["metrics"]["knobs"]["usual"]
     assert chapter1_numbers.of_the_run(calm)["unmoved"] == "blur"
-    assert numbers["hardest_for_network"] == "24 px, with the knob noise at 0.15"  # the last of the 14
+    assert numbers["hardest_for_network"] == "24 px, with noise at 0.15"  # the last of the 14
     assert numbers["contacts_missed"] == pytest.approx(5) and numbers["contact_tolerance"] == 20
     assert numbers["margin_joints"] == pytest.approx(2.94, abs=0.01)  # 1.96 * sqrt(.9 * .1 / 400)
     model = chapter1_numbers.of_the_model()

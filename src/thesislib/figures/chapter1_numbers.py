@@ -88,15 +88,20 @@ def margin(share: float, n: int) -> float:
     return 1.96 * sqrt(share * (1 - share) / n)
 
 
-def hardest(metrics: Mapping[str, Any]) -> str:
-    """Return in words the setting of one knob at which the network's error is highest, and that error."""
+def hardest(metrics: Mapping[str, Any], px: float = 1.0) -> str:
+    """Return in words the highest error of the network, and the settings that come within a pixel of it."""
     errors = {
         setting: row["new_signers_epe_px_at_256"]
         for setting, row in metrics["knobs"].items()
         if setting != "usual"
     }
-    knob, _, value = (worst := max(errors, key=errors.__getitem__)).partition("=")
-    return f"{errors[worst]:.0f} px, with the knob {knob.replace('_', ' ')} at {value}"
+    most = max(errors.values())
+    told = [
+        "{} at {}".format(*setting.replace("_", " ").split("="))
+        for setting, error in errors.items()
+        if error > most - px
+    ]
+    return f"{most:.0f} px, with {listed(told)}"
 
 
 def unmoved(metrics: Mapping[str, Any], px: float = 1.0) -> list[str]:

@@ -12,6 +12,7 @@ from thesislib.figures.joint_runs import (
     BY_ADAMW,
     RECIPES,
     THE_REPORTS_WAY,
+    Records,
     StoredRuns,
     by_seed,
     departures,
@@ -47,8 +48,6 @@ AUGMENTATIONS = {
     "strong": "turned, scaled, sheared, shifted and mirrored, then recoloured and blurred, with noise and an "
     "erased square",
 }
-
-Records = Sequence[Mapping[str, Any]]
 
 
 def of_this_run(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -219,7 +218,9 @@ def printed_and_measured(runs: StoredRuns, speed: Mapping[str, Any]) -> Styler:
         errors = [main_scores(record)["epe_px_at_256"] for record in group]
         rows.append(("ignatiev2019_pose_error", errors, protocol, "not comparable"))
         minutes = [float(np.median(record["metrics"]["history"]["seconds"])) / 60 for record in group]
-        protocol = f"{width}, {config['train_hands']:,} hands an epoch, {config['precision']}, one CPU core"
+        device = group[0]["environment"]["device"]
+        hands = f"{config['train_hands']:,} hands an epoch and validation"
+        protocol = f"{width}, {hands}, {config['precision']}, {device}"
         rows.append(("ignatiev2019_pose_epoch_time", minutes, protocol, "not comparable"))
     narrow = [record for record in runs.changes if departures(record, runs.usual) == {"radius": 1.0}]
     if narrow:

@@ -36,10 +36,8 @@ def of_networks(systems: Systems) -> str:
     apart = ""
     if len(first) > 1 and lowest != first:
         reach = luck(first, lowest)
-        verdict = "may be luck" if np.mean(first) - np.mean(lowest) <= reach else "is more than luck"
-        apart = (
-            f" With so few seeds, luck alone may take two such rows {reach:.1f} px apart, so that {verdict}."
-        )
+        verdict = "may be luck" if np.mean(first) - np.mean(lowest) <= reach else "is more"
+        apart = f" By the first row's seeds, luck alone may take two rows {reach:.1f} px apart, so that {verdict}."
     mean_pose = ours["metrics"]["unseen_signers_mean_pose"]["epe_px_at_256"]
     config = ours["config"]
     return (
@@ -52,32 +50,20 @@ def of_networks(systems: Systems) -> str:
 
 
 def of_kinds(systems: Systems) -> str:
-    """Return how many joints networks find near and far, by what they answer with; '' where all answer alike."""
+    """Return how many joints are found near and far, by what networks answer with; '' where all answer alike."""
     curves, kinds = shares_found(systems), kinds_of_answer(systems)
     if len(set(kinds.values())) < 2:
         return ""
-    shares = {
-        (within_px, kind): [
-            100 * np.interp(within_px, *curve) for name, curve in curves.items() if kinds[name] == kind
+    told = []
+    for within_px in (NEAR_PX, FAR_PX):
+        shares = {name: 100 * float(np.interp(within_px, *curve)) for name, curve in curves.items()}
+        of_kind = {kind: [shares[name] for name in shares if kinds[name] == kind] for kind in kinds.values()}
+        ranges = [
+            f"{min(of):.0f} to {max(of):.0f} % of the joints with {kind}" for kind, of in of_kind.items()
         ]
-        for within_px in (NEAR_PX, FAR_PX)
-        for kind in ("heatmaps", "coordinates")
-    }
-    near, far = (
-        max("heatmaps", "coordinates", key=lambda kind: np.mean(shares[within_px, kind]))
-        for within_px in (NEAR_PX, FAR_PX)
-    )
-    verdict = (
-        f"networks that answer with {near} find more joints closely, and lose more altogether"
-        if near != far
-        else f"networks that answer with {near} find more joints, near and far"
-    )
-    told = [f"{min(of):.0f} to {max(of):.0f} %" for of in shares.values()]
-    maps, numbers = (len(shares[NEAR_PX, kind]) for kind in ("heatmaps", "coordinates"))
-    return (
-        f"On average {verdict}. Within {NEAR_PX} px of 256, rows with heatmaps ({maps}) find {told[0]} of the "
-        f"joints and rows with coordinates ({numbers}) {told[1]}; within {FAR_PX} px it is {told[2]} and {told[3]}."
-    )
+        most = max(shares, key=shares.__getitem__)
+        told.append(f"Within {within_px} px of 256, networks find {listed(ranges)}; most finds {most}.")
+    return " ".join(told)
 
 
 def of_decoders(systems: Systems) -> str:
@@ -114,7 +100,7 @@ def of_longer_training(small: Systems, large: Systems) -> str:
         for name, group in systems.items():
             config = group[0]["config"]
             alike = {of: value for of, value in choices(config).items() if of not in (*SIZE, "precision")}
-            found[digest({"network": config["network"], **alike})] = (name, group)
+            found.setdefault(digest({"network": config["network"], **alike}), (name, group))
         return found
 
     after = by_training(large)
@@ -125,14 +111,22 @@ def of_longer_training(small: Systems, large: Systems) -> str:
     }
     if not both:
         return ""
-    gains = [f"{name} from {_mean_error(a):.1f} to {_mean_error(b):.1f} px" for name, (a, b) in both.items()]
+    gains = [
+        f"{name} from {_mean_error(a):.1f} to {_mean_error(b):.1f} px"
+        + (
+            f" (in {b[0]['config']['precision']})"
+            * (a[0]["config"]["precision"] != b[0]["config"]["precision"])
+        )
+        for name, (a, b) in both.items()
+    ]
     lower = sum(_mean_error(b) < _mean_error(a) for a, b in both.values())
+    so = ", so the order here is that of networks which have not learned all they can" if lower else ""
     one, other = next(iter(both.values()))
     times = pictures_seen(other[0]) / pictures_seen(one[0])
     return (
         f"The large training above, of {other[0]['config']['train_hands']:,} hands, shows {times:.3g} times as "
-        f"many pictures, and takes {listed(gains)}: {lower} of {len(both)} end{'s' * (lower == 1)} lower, so the "
-        "order here is that of networks which have not learned all they can."
+        f"many pictures, and takes {listed(gains)}: {lower} of {len(both)} "
+        f"end{'s' * (lower == 1)} lower{so}."
     )
 
 
@@ -171,15 +165,10 @@ def of_changes(changes: Mapping[str, Change]) -> str:
     claimed = {name: change for name, change in changes.items() if change.claim}
     if claimed:
         against = [
-            f"`{name}`, which it found to be {change.claim.said}"
-            for name, change in claimed.items()
-            if not change.agrees
+            f"`{name}` ({change.claim.said} there)" for name, change in claimed.items() if change.contradicts
         ]
-        count = len(claimed) - len(against)
-        said += (
-            f" The thesis speaks of {len(claimed)} of them, and {count} come{'s' * (count == 1)} out as it says"
-            f"{f'; not so {listed(against)}' if against else ''}."
-        )
+        verb = "contradicts" if len(against) == 1 else "contradict"
+        said += f" The thesis speaks of {len(claimed)} of them; {listed(against or ['none'])} {verb} it."
     failed = [f"`{name}`" for name, change in changes.items() if change.error >= change.mean_pose]
     if failed:
         mean_pose = next(iter(changes.values())).mean_pose

@@ -16,7 +16,7 @@ WITHIN_LUCK = "within luck"  # the verdict on a change that luck alone could hav
 
 @dataclass(frozen=True)
 class Claim:
-    """What the thesis says of a change (sections 3.1.2 and 3.1.3), and the verdicts that agree with it."""
+    """What the thesis says of a change (sections 3.1.2 and 3.1.3), and the verdicts that do not contradict it."""
 
     said: str
     verdicts: tuple[str, ...]
@@ -31,7 +31,7 @@ def claim_of(changed: Mapping[str, Any]) -> Claim | None:
             return Claim("worse", ("worse",))
         case {"last_radius": float()}:
             return Claim("no benefit", (WITHIN_LUCK, "worse"))
-        case {"optimizer": "adamw"}:  # the thesis's is Adam
+        case {"optimizer": "adam" | "adamw"}:  # the thesis's is Adam
             return Claim("no better", (WITHIN_LUCK, "worse"))
         case {"optimizer": "adabound"}:
             return Claim("worse", ("worse",))
@@ -89,9 +89,9 @@ class Change:
         return "better" if self.difference < 0 else "worse"
 
     @property
-    def agrees(self) -> bool | None:
-        """Whether it comes out as the thesis says, None where that is silent."""
-        return self.verdict in self.claim.verdicts if self.claim else None
+    def contradicts(self) -> bool | None:
+        """Whether it comes out other than the thesis says, None where that is silent."""
+        return self.verdict not in self.claim.verdicts if self.claim else None
 
 
 def luck(usual: Sequence[float], other: Sequence[float] = (0.0,)) -> float:
@@ -145,7 +145,7 @@ def changes_table(found: Mapping[str, Change]) -> pd.DataFrame:
             "difference (luck, 95 %)": f"{change.difference:+.1f} (± {change.luck:.1f})",
             "so it is": change.verdict,
             "the thesis says": change.claim.said if change.claim else "–",
-            "agrees": {True: "yes", False: "no", None: "–"}[change.agrees],
+            "contradicted": {True: "yes", False: "no", None: "–"}[change.contradicts],
         }
         for name, change in found.items()
     }

@@ -114,7 +114,7 @@ def by_question(records: Records) -> StoredRuns:
         for record in changes
         if (changed := set(departures(record, usual)))
         and changed <= set(OPTIMISER)
-        and _how_it_learns(record) == _how_it_learns(rival)
+        and learns_alike(record, rival)
     ]
     hands = [
         record
@@ -135,6 +135,11 @@ def usual_rival(records: Records) -> Mapping[str, Any] | None:
     rivals = [record for record in records if record["config"]["network"] != OURS]
     recipes = [_how_it_learns(record) for record in rivals]
     return max(rivals, key=lambda record: recipes.count(_how_it_learns(record)), default=None)
+
+
+def learns_alike(record: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Tell whether two trainings differ in nothing but network, its kind of output, and precision."""
+    return _how_it_learns(record) == _how_it_learns(other)
 
 
 def pictures_seen(record: Mapping[str, Any]) -> int:

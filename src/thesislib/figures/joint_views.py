@@ -98,7 +98,7 @@ def words(record: Mapping[str, Any] | None) -> str:
         row = photographed[-1]
         times = errors[viewed][row] / errors[viewed][SYNTHETIC]
         said += (
-            f"On {_set(row)} it is {errors[viewed][row]:.3f} "
+            f"On {_set(row)} the error is {errors[viewed][row]:.3f} "
             f"({errors[f'{HALF}_{VIEWED}'][row]:.3f} at half width), {times:.2f} times that on invented hands. "
         )
     peers = [finder for finder in finders if finder.startswith(MEDIAPIPE)]

@@ -3,11 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from thesislib.figures.joint_runs import BY_ADAMW, RECIPES, main_scores
+from thesislib.chapters.joint_choices import OURS
+from thesislib.figures.joint_runs import Records, learns_alike, main_errors, usual_rival
 from thesislib.published import by_key
 
 # Scores of the ETH report, and the network of ours that each is of; Table 2 prints a public and a private one.
@@ -37,13 +38,17 @@ class Ranked:
         return by_key(self.key).value
 
 
-def ranked(networks: Sequence[Mapping[str, Any]]) -> dict[str, list[Ranked]]:
-    """Return {table of the report: its networks that have a small training by AdamW, best score first}."""
-    errors = {
-        record["config"]["network"]: main_scores(record)["epe_px_at_256"]
-        for record in networks
-        if RECIPES[BY_ADAMW].items() <= record["config"].items()
-    }
+def ranked(networks: Records) -> dict[str, list[Ranked]]:
+    """Return {table of the report: those of its networks that learned as most rivals did, best score first}.
+
+    Their errors are means over seeds.
+    """
+    rival = usual_rival(networks)
+    of_network: dict[str, list[float]] = {}
+    for record in networks:
+        if record["config"]["network"] != OURS and learns_alike(record, rival):
+            of_network.setdefault(record["config"]["network"], []).extend(main_errors([record]))
+    errors = {network: float(np.mean(of_seeds)) for network, of_seeds in of_network.items()}
     tables: dict[str, list[Ranked]] = {}
     for key, network in REPORT.items():
         if network in errors:
@@ -75,11 +80,13 @@ def words(tables: Mapping[str, Sequence[Ranked]], luck_px: float | None) -> str:
         pairs = list(combinations(ranked, 2))
         if pairs:
             same = sum(better.error_px < worse.error_px for better, worse in pairs)
-            come = "comes" if same == 1 else "come"
-            said = f"Of the {len(pairs)} pairs of networks in {where}, {same} {come} in the same order here"
+            said = f"Pairs of networks in {where}: {len(pairs)}, in the same order here: {same}"
             if luck_px is not None:
                 far = [pair for pair in pairs if abs(pair[0].error_px - pair[1].error_px) > luck_px]
                 agree = sum(better.error_px < worse.error_px for better, worse in far)
-                said += f"; {len(far)} differ by more than luck, {agree} of these as there"
+                said += (
+                    f"; further apart than two seeds of the thesis's network may be by luck ({luck_px:.1f} px): "
+                    f"{len(far)}, of these in the same order: {agree}"
+                )
             told.append(f"{said}.")
     return " ".join(told)

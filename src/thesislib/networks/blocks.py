@@ -62,8 +62,8 @@ class LinearDualPath(nn.Module):
 def initialise(network: nn.Module) -> None:
     """Xavier weights, zero biases, identity norms; zero gamma where a skip exists (Ignatiev 2019, 3.1.2).
 
-    Zero gamma at the end of every block, as the text could be read, stops all gradients: a block without a
-    skip would output zero for good. So only true residual blocks start as the identity.
+    Zero gamma at the end of every block, as the text could be read, stops every gradient before the last block
+    without a skip, which would output zero for good. So only true residual blocks start as the identity.
     """
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):

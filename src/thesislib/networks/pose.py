@@ -19,7 +19,7 @@ class PoseEncoder(nn.Module):
     The rows of the figure give the size a layer reads, and "/2" its stride: stem, then at each of three sizes
     ``depth`` inverted residual blocks and one of stride 2, then a 3 x 3 convolution. ``width`` multiplies the
     channels inside; ``features`` is how many come out. ``stem_stride`` is 2 as printed; 4 halves every map, for
-    a laptop. Expansion is 4 everywhere: the thesis does not say, and its stated speed fits no more.
+    a laptop. Expansion is 4 everywhere, as in figure 3.8; figure 3.1 does not say.
     """
 
     def __init__(
