@@ -346,8 +346,8 @@ def test_networks_are_compared_by_what_they_answer_with():
     }
     assert chapter2_words.of_kinds(systems) == (
         "Within 10 px of 256, networks find 10 to 20 % of the joints with heatmaps and 8 to 8 % of the joints with "
-        "coordinates; most finds ours. Within 60 px of 256, networks find 60 to 70 % of the joints with heatmaps "
-        "and 80 to 80 % of the joints with coordinates; most finds simcc."
+        "coordinates; ours finds most. Within 60 px of 256, networks find 60 to 70 % of the joints with heatmaps "
+        "and 80 to 80 % of the joints with coordinates; simcc finds most."
     )
     assert chapter2_words.of_kinds({"ours": [ours]}) == chapter2_words.of_kinds({}) == ""
 

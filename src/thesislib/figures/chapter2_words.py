@@ -36,8 +36,12 @@ def of_networks(systems: Systems) -> str:
     apart = ""
     if len(first) > 1 and lowest != first:
         reach = luck(first, lowest)
-        verdict = "may be luck" if np.mean(first) - np.mean(lowest) <= reach else "is more"
-        apart = f" By the first row's seeds, luck alone may take two rows {reach:.1f} px apart, so that {verdict}."
+        verdict = (
+            ", so that may be luck"
+            if np.mean(first) - np.mean(lowest) <= reach
+            else "; these are further apart"
+        )
+        apart = f" By the first row's seeds, luck alone may take two rows {reach:.1f} px apart{verdict}."
     mean_pose = ours["metrics"]["unseen_signers_mean_pose"]["epe_px_at_256"]
     config = ours["config"]
     return (
@@ -62,7 +66,7 @@ def of_kinds(systems: Systems) -> str:
             f"{min(of):.0f} to {max(of):.0f} % of the joints with {kind}" for kind, of in of_kind.items()
         ]
         most = max(shares, key=shares.__getitem__)
-        told.append(f"Within {within_px} px of 256, networks find {listed(ranges)}; most finds {most}.")
+        told.append(f"Within {within_px} px of 256, networks find {listed(ranges)}; {most} finds most.")
     return " ".join(told)
 
 
