@@ -238,6 +238,7 @@ def made_up_record() -> dict:
         "knobs": {setting: row(0.9 - i / 100, 0.5) for i, setting in enumerate(settings)},
         "usual": {knob: getattr(Difficulty(), knob) for knob in KNOBS},
         "contacts": {"signers": 4, "letters": {"w": contact}} | means,
+        "images_per_second": {"64 px": {"one_cpu_thread": 149.0}, "128 px": {"one_cpu_thread": 40.0}},
     }
     config = dict(known_signers=4, new_signers=2, known_images=40, new_images=400)
     return {"metrics": metrics, "config": config}
@@ -249,6 +250,8 @@ def test_numbers_of_the_sentences_are_the_records():
     assert numbers["contact_error_after_w"] == pytest.approx(20)
     assert numbers["contact_error_after"] == pytest.approx(10)
     assert numbers["found_px"] == pytest.approx(10)
+    assert numbers["speed"] == "149 of 64 px a second on one thread of its processor"
+    assert (numbers["speed_goal"], numbers["speed_verdict"]) == (150, "not met by one")
     # a knob's settings have 1 and 2, 3 and 4, ... px more; joints are read with a margin of 2.94 %
     assert numbers["unmoved"] == "none"
     calm = made_up_record()

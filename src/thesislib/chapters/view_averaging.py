@@ -41,7 +41,7 @@ Finders = Callable[[Tensor], Mapping[str, Tensor]]
 class Config(stored_pose.Asked):
     """How many hands are asked about, and whether MediaPipe's model is asked too.
 
-    ``thesis run view_averaging --profile quick`` takes about ten seconds, the profile full a quarter of an
+    ``thesis run view_averaging --profile quick`` takes about half a minute, the profile full half an
     hour. For MediaPipe, hands are drawn anew at its 224 pixels. It wants MediaPipe's wheel as `pose_speed` does;
     ``-p mediapipe false`` does without.
     """

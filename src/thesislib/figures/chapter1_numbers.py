@@ -23,6 +23,7 @@ MEANINGS = {
     "blur": "the strongest blur, in pixels of a picture of 64",
     "noise": "the strongest grain, and JPEG's loss with it",
 }
+SPEED_GOAL = 150  # pictures of 64 px a second, on two CPU threads
 READERS = {
     "joints": "new_signers_letter_accuracy_1nn_joints",
     "edges": "new_signers_letter_accuracy_1nn_edges",
@@ -66,6 +67,13 @@ def of_the_run(record: Mapping[str, Any]) -> dict[str, Any]:
     numbers["hardest_for_network"] = hardest(metrics)
     numbers["unmoved"] = listed(unmoved(metrics) or ["none"])
     numbers["visible"] = 100 * usual["visible_share"]
+    if rates := metrics["images_per_second"]:
+        size, rate = next(iter(rates.items()))
+        numbers["speed"] = f"{rate['one_cpu_thread']:.0f} of {size} a second on one thread of its processor"
+        numbers["speed_verdict"] = (
+            "met by one thread" if rate["one_cpu_thread"] >= SPEED_GOAL else "not met by one"
+        )
+        numbers["speed_goal"] = SPEED_GOAL
     for name in ("known", "new"):
         numbers[f"{name}_signers"] = record["config"][f"{name}_signers"]
         numbers[f"{name}_images"] = record["config"][f"{name}_images"]
