@@ -78,7 +78,7 @@ def words(record: Mapping[str, Any] | None) -> str:
         return missing("test-time augmentation", "thesis run view_averaging --profile full")
     finders = record["metrics"]["finders"]
     errors = {finder: _errors(scores) for finder, scores in finders.items()}
-    said = "".join(_of_invented(width, finders) for width in NAMES)
+    said = "".join(_of_invented(width, finders) for width in NAMES) + "\n\n"
     viewed = f"{WHOLE}_{VIEWED}"  # what is said of other hands is of the better network
     of_views = finders[viewed]["over_box"]
     others = [row for row in of_views if row != SYNTHETIC]
