@@ -150,6 +150,9 @@ def test_training_curves_pass_over_rows_that_lack_a_key():
     assert list(pck.lines[0].get_xdata()) == [2, 4, 6] and list(pck.lines[0].get_ydata()) == [0.2, 0.4, 0.6]
     assert len(pck.lines[1].get_xdata()) == 0 and loss.lines[1].get_marker() == "o"
     assert rate.get_yscale() == "log" and loss.get_ylabel() == "training loss"
+    far = [{"epoch": e, "error": 200 / e} for e in range(1, 7)]
+    (error,) = hand_errors.training_curves({"ours": far}, ("error",), log=("error",)).axes
+    assert {"50", "100", "200"} <= {text.get_text() for text in error.get_yticklabels()}
 
 
 def test_a_learning_curve_joins_means_and_shows_seeds():

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 from matplotlib.transforms import offset_copy
 
 from thesislib.figures import style
@@ -172,6 +172,11 @@ def training_curves(
         axis.set_ylabel(labels.get(key, key.replace("_", " ")))
         if key in log:
             axis.set_yscale("log")
+            low, high = axis.get_ylim()
+            if high < 100 * low:  # few powers of ten: plain numbers say more
+                axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+                axis.yaxis.set_major_formatter("{x:g}")
+                axis.yaxis.set_minor_formatter(NullFormatter())
         else:
             axis.set_ylim(0, None)
     if kinds:
