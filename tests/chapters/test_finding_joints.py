@@ -212,7 +212,7 @@ def test_tables_put_seeds_together_and_name_what_differs(small_run):
     small = "the thesis's network, width 0.25, stem stride 4"  # told against the thesis's own
     assert dict(table["n seeds"]) == {
         small: "2",
-        "the thesis's network, stem stride 4": "1",
+        "the thesis's network, whole width, stem stride 4": "1",
         f"{small}, train hands 1,000": "1",
         f"{small}, epochs 3": "1",
         "ResNet-34, no pooling": "1",
