@@ -3,12 +3,14 @@
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import ttest_ind
 
-from thesislib.chapters import pose_speed
+from thesislib import paths, results
+from thesislib.chapters import finding_joints, pose_speed
 from thesislib.chapters.finding_joints import Config
 from thesislib.evaluation.speed import latency_table
 from thesislib.figures import (
@@ -390,6 +392,24 @@ def test_a_benchmark_can_show_the_latency_of_what_was_timed():
     table = joint_tables.benchmark(systems, speeds(thesis_half_64=2.0))
     assert list(table["latency, ms"]) == ["2.00", "–", "–"]  # and the mean pose
     assert "latency, ms" not in joint_tables.benchmark(systems)
+
+
+def test_pictures_are_those_of_the_nearest_network_that_has_heatmaps_and_stored_them(tmp_path, monkeypatch):
+    for name in ("RESULTS", "QUICK_RESULTS"):
+        monkeypatch.setattr(paths, name, tmp_path / name)
+    runs = [
+        with_answer("coordinates", near=0.1, far=0.5, error=5.0, network="simcc"),
+        with_answer("heatmaps", near=0.1, far=0.5, error=10.0),  # has stored none
+        with_answer("heatmaps", near=0.1, far=0.5, error=20.0, width=0.5),
+        with_answer("heatmaps", near=0.1, far=0.5, error=30.0, width=0.25),
+    ]
+    with pytest.raises(results.RecordError, match="of 4 runs none has stored its heatmaps"):
+        chapter2_numbers.arrays_of_nearest(runs)
+    for run in (runs[0], *runs[2:]):
+        place = finding_joints.arrays_path(Config(**run["config"]))
+        place.parent.mkdir(parents=True, exist_ok=True)
+        np.savez(place, error=run["metrics"]["unseen_signers_dark"]["epe_px_at_256"])
+    assert chapter2_numbers.arrays_of_nearest(runs)["error"] == 20.0
 
 
 def test_luck_is_students_t_for_two_means():

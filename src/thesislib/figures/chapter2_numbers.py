@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 from pandas.io.formats.style import Styler
 
-from thesislib.chapters.joint_choices import OURS
+from thesislib import results
+from thesislib.chapters.finding_joints import arrays_path
+from thesislib.chapters.joint_choices import OURS, Config
 from thesislib.figures.joint_runs import (
     BY_ADAMW,
     RECIPES,
@@ -16,6 +18,7 @@ from thesislib.figures.joint_runs import (
     StoredRuns,
     by_seed,
     departures,
+    main_errors,
     main_scores,
     reference,
     seeds_of,
@@ -206,6 +209,20 @@ def as_pictures(inputs: np.ndarray) -> np.ndarray:
 def best_and_worst(arrays: Mapping[str, np.ndarray], part: str, count: int = 6) -> np.ndarray:
     """Return what the best and then the worst hands of a test have of a part, ``count`` of each."""
     return np.concatenate([arrays[f"best_{part}"][:count], arrays[f"worst_{part}"][:count]])
+
+
+def arrays_of_nearest(stored: Records) -> dict[str, np.ndarray]:
+    """Return the arrays of the run with the lowest error, of those with heatmaps whose arrays are stored.
+
+    Raises `results.RecordError` where none has any.
+    """
+    places = {
+        arrays_path(Config(**run["config"])): run for run in stored if run["metrics"]["output"] == "heatmaps"
+    }
+    there = {place: main_errors([run]) for place, run in places.items() if place.exists()}
+    if not there:
+        raise results.RecordError(f"of {len(stored)} runs none has stored its heatmaps: train one again")
+    return results.read_arrays(min(there, key=there.__getitem__))
 
 
 def printed_and_measured(runs: StoredRuns, speed: Mapping[str, Any]) -> Styler:
