@@ -232,7 +232,7 @@ def printed_and_measured(runs: StoredRuns, speed: Mapping[str, Any]) -> Styler:
         config = group[0]["config"]
         width = f"{config['width']:.0%} of the width"
         protocol = f"{width}, synthetic hands of unseen signers, 64 px input, all joints"
-        errors = [main_scores(record)["epe_px_at_256"] for record in group]
+        errors = main_errors(group)
         rows.append(("ignatiev2019_pose_error", errors, protocol, "not comparable"))
         minutes = [float(np.median(record["metrics"]["history"]["seconds"])) / 60 for record in group]
         device = group[0]["environment"]["device"]
@@ -241,7 +241,7 @@ def printed_and_measured(runs: StoredRuns, speed: Mapping[str, Any]) -> Styler:
         rows.append(("ignatiev2019_pose_epoch_time", minutes, protocol, "not comparable"))
     narrow = [record for record in runs.changes if departures(record, runs.usual) == {"radius": 1.0}]
     if narrow:
-        errors = [main_scores(record)["epe_px_at_256"] for record in narrow]
+        errors = main_errors(narrow)
         protocol = f"the small training, {narrow[0]['config']['width']:.0%} of the width"
         rows.append(("ignatiev2019_pose_error_radius_1", errors, protocol, "not comparable"))
     latency = speed["metrics"]["systems"]["thesis_64"]["latency_ms_onnx"]

@@ -11,7 +11,15 @@ from thesislib.chapters.stored_pose import MEDIAPIPE, WHOLE
 from thesislib.config import digest
 from thesislib.figures.chapter2_numbers import SPEED_GOALS, Records, mean_of, set_of
 from thesislib.figures.joint_changes import Change, errors_by_train_hands, luck
-from thesislib.figures.joint_runs import NAMES, SIZE, StoredRuns, choices, main_scores, pictures_seen
+from thesislib.figures.joint_runs import (
+    NAMES,
+    SIZE,
+    StoredRuns,
+    choices,
+    main_errors,
+    main_scores,
+    pictures_seen,
+)
 from thesislib.figures.joint_tables import Systems, by_decoder, kinds_of_answer, shares_found
 from thesislib.figures.tables import listed, missing
 
@@ -27,12 +35,10 @@ def of_networks(systems: Systems) -> str:
         return ""
     ours = next(iter(systems.values()))[0]
     scores = {name: [main_scores(r) for r in group] for name, group in systems.items()}
-    errors = {name: mean_of(of, "epe_px_at_256") for name, of in scores.items()}
+    errors = {name: _mean_error(group) for name, group in systems.items()}
     areas = {name: mean_of(of, "auc_0_30_px_at_256") for name, of in scores.items()}
     best, nearest = min(errors, key=errors.__getitem__), max(areas, key=areas.__getitem__)
-    first, lowest = (
-        [score["epe_px_at_256"] for score in scores[name]] for name in (next(iter(scores)), best)
-    )
+    first, lowest = (main_errors(systems[name]) for name in (next(iter(systems)), best))
     apart = ""
     if len(first) > 1 and lowest != first:
         reach = luck(first, lowest)
@@ -75,7 +81,7 @@ def of_decoders(systems: Systems) -> str:
     read = by_decoder(systems)
     if len(read) < 2:
         return ""
-    own = {name: mean_of([main_scores(r) for r in group], "epe_px_at_256") for name, group in systems.items()}
+    own = {name: _mean_error(group) for name, group in systems.items()}
     better = {name: min(errors, key=errors.__getitem__) for name, errors in read.items()}
     told = [
         f"{name} by {'the ' * (decoder != 'DARK')}{decoder} ({read[name][decoder]:.1f} px)"
@@ -243,4 +249,4 @@ def of_bits(record: Mapping[str, Any] | None) -> str:
 
 
 def _mean_error(group: Records) -> float:
-    return mean_of([main_scores(record) for record in group], "epe_px_at_256")
+    return float(np.mean(main_errors(group)))

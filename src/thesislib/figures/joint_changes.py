@@ -46,12 +46,17 @@ def errors_by_train_hands(records: Records) -> dict[int, list[float]]:
     return dict(sorted(groups.items()))
 
 
+def usual_errors(runs: StoredRuns) -> list[float]:
+    """Return the error of each seed of the usual small training, px at 256; [] where there is none."""
+    return main_errors(seeds_of(runs.usual, runs.changes)) if runs.usual else []
+
+
 def reach_of_luck(runs: StoredRuns) -> tuple[float, float] | None:
     """Return between which errors luck alone takes a single run of the usual small training, 95 %.
 
     None where that has no second seed.
     """
-    errors = main_errors(seeds_of(runs.usual, runs.changes)) if runs.usual else []
+    errors = usual_errors(runs)
     if len(errors) < 2:
         return None
     return float(np.mean(errors)) - luck(errors), float(np.mean(errors)) + luck(errors)
@@ -59,7 +64,7 @@ def reach_of_luck(runs: StoredRuns) -> tuple[float, float] | None:
 
 def luck_between_two(runs: StoredRuns) -> float | None:
     """Return how far luck alone takes two single runs of one training apart, 95 %; None without its spread."""
-    errors = main_errors(seeds_of(runs.usual, runs.changes)) if runs.usual else []
+    errors = usual_errors(runs)
     if len(errors) < 2:
         return None
     return luck(errors) * math.sqrt(2 / (1 + 1 / len(errors)))  # `luck` is of their mean and a single run
@@ -114,7 +119,7 @@ def changes(runs: StoredRuns) -> dict[str, Change]:
     Of an optimiser's own rates nothing is told where its name alone tells the change from all others. {} where the
     usual training has a single seed.
     """
-    if runs.usual is None or len(usual := main_errors(seeds_of(runs.usual, runs.changes))) < 2:
+    if len(usual := usual_errors(runs)) < 2:
         return {}
     found = {}
     for group in by_seed(runs.changes):
