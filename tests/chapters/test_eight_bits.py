@@ -73,7 +73,7 @@ def test_missing_models_stop_the_run_before_anything_is_rendered(folders):
     assert not list(paths.CACHE.rglob("*")) and not list(paths.QUICK_RESULTS.rglob("*"))
 
 
-def test_without_one_file_of_the_whole_width_nothing_is_asked(tmp_path, monkeypatch):
+def test_without_one_file_of_the_whole_width_and_that_width_nothing_is_asked(tmp_path, monkeypatch):
     half = stored_pose.weights_path(HALF)
     monkeypatch.setattr(paths, "WEIGHTS", tmp_path)
     shutil.copy(half, tmp_path)
@@ -81,8 +81,10 @@ def test_without_one_file_of_the_whole_width_nothing_is_asked(tmp_path, monkeypa
         ModelError, match=r"holds 0 files whole-width-pose-\*\.safetensors and should hold one"
     ):
         stored_pose.stored()
-    for name in "ab":
-        shutil.copy(half, tmp_path / f"whole-width-pose-{name}.safetensors")
+    shutil.copy(half, tmp_path / "whole-width-pose-a.safetensors")
+    with pytest.raises(ModelError, match="holds 50% of the network's width and should hold 100%"):
+        stored_pose.stored()
+    shutil.copy(half, tmp_path / "whole-width-pose-b.safetensors")
     with pytest.raises(ModelError, match="holds 2 files"):
         stored_pose.weights_path(WHOLE)
 

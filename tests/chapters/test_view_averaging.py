@@ -62,6 +62,8 @@ def test_a_run_asks_the_stored_networks_once_and_averaged_over_views(small):
         assert scores["unseen_signers"]["n_images"] == 16
         assert list(scores["over_box"]) == ["unseen_signers"]
         assert 0 < scores["over_box"]["unseen_signers"]["error_over_box"] < 1
+        letters = scores["over_box"]["unseen_signers"]["by_letter"]
+        assert 0 < sum(found["n_images"] for found in letters.values()) < 16
     for width in ("half_width", "whole_width"):
         single, viewed = (
             finders[f"{width}_{views}"]["over_box"]["unseen_signers"] for views in ("single_view", "18_views")
@@ -132,6 +134,29 @@ def test_the_error_of_a_picture_is_that_of_its_labelled_joints_over_their_box():
     assert errors[0].item() == pytest.approx((4 + 0 + 8) / 3 / 40) and not errors[1].isfinite()
     of_set = of_set.of([0])
     assert errors[0].item() == pytest.approx(over_box(of_set, joints[:1])["error_over_box"])
+
+
+def test_letters_are_told_apart_and_other_hands_left_out():
+    letter, signer = np.array([0, 0, 0, 25, -1, 25]), np.array([1, 1, 2, 2, 2, 3])
+    of_set = HandImages(
+        image=np.zeros((6, 3, 64, 64), np.uint8),
+        keypoints=np.ones((6, 21, 2), np.float32),
+        visible=np.ones((6, 21), bool),
+        left=np.zeros(6, bool),
+        signer=signer,
+        letter=letter,
+        source="six hands",
+    )
+    errors = torch.tensor([0.1, 0.3, 0.5, 0.2, 0.9, float("nan")])
+    found = view_averaging.error_by_letter(errors, of_set)
+    assert list(found) == ["A", "Z"]
+    assert (found["A"]["n_images"], found["A"]["n_signers"]) == (3, 2)
+    assert (found["Z"]["n_images"], found["Z"]["n_signers"]) == (1, 1)
+    assert found["A"]["error_over_box"] == pytest.approx(0.3)
+    assert found["Z"]["error_over_box"] == pytest.approx(0.2)
+    # two people: either, or both, are drawn, each with all their pictures
+    low, high = (found["A"][f"error_over_box_{end}"] for end in ("low", "high"))
+    assert (low, high) == (pytest.approx(0.2), pytest.approx(0.5))
 
 
 @pytest.mark.parametrize(

@@ -111,12 +111,18 @@ def _asked(
     """Return the bytes of a network's ONNX files by precision, and what each is off by on unseen and real hands."""
     decode = next(iter(decoders(model.config, model.network).values()))
 
-    def found(of_set: HandImages, file: Path) -> Tensor:
-        inputs, session = to_input(torch.from_numpy(of_set.image)).split(64), onnx_session(file)
-        answers = (session.run(None, {"image": part.numpy()})[0] for part in inputs)
-        return torch.cat([decode(torch.from_numpy(answer)) for answer in answers])
+    sessions = {precision: onnx_session(file) for precision, file in files.items()}
 
-    predicted = {precision: found(test, file) for precision, file in files.items()}
+    def found(of_set: HandImages) -> dict[str, Tensor]:
+        inputs = [part.numpy() for part in to_input(torch.from_numpy(of_set.image)).split(64)]
+        return {
+            precision: torch.cat(
+                [decode(torch.from_numpy(session.run(None, {"image": part})[0])) for part in inputs]
+            )
+            for precision, session in sessions.items()
+        }
+
+    predicted = found(test)
     moved = (predicted["int8"] - predicted["fp32"]).norm(dim=-1) * 256 / model.config.size
     return {
         "trained": model.record,
@@ -129,8 +135,8 @@ def _asked(
         "unseen_signers_int8_from_fp32_median_px_at_256": float(moved.median()),
         "real": {
             row: {
-                precision: finding_joints.over_box(of_set, found(of_set, file))
-                for precision, file in files.items()
+                precision: finding_joints.over_box(of_set, joints)
+                for precision, joints in found(of_set).items()
             }
             for row, of_set in real.items()
         },

@@ -17,6 +17,7 @@ from thesislib.datasets.sources import DataError
 
 HALF, WHOLE = "half_width", "whole_width"  # of the thesis's network; chapters 4 to 6 build on the half
 MEDIAPIPE = "mediapipe_full"  # of peers.mediapipe_landmark_models: what stands beside it
+WIDTHS = {HALF: 0.5, WHOLE: 1.0}  # in parts of the printed one
 REAL_SETS = (
     "asl7",
     *(f"{name}_samples" for name in ("freihand", "onehand10k", "panoptic", "rhd", "interhand")),
@@ -58,9 +59,16 @@ def largest() -> Path:
 def stored() -> dict[str, pose_model.PoseModel]:
     """Return the networks of data/weights by their width; `pose_model.ModelError` where one is missing.
 
-    They have learned from the same hands and are asked about the same, or there is a ModelError, too.
+    They have the widths that their files' names say, have learned from the same hands and are asked about the same,
+    or there is a ModelError, too.
     """
-    models = {width: pose_model.load(weights_path(width)) for width in (HALF, WHOLE)}
+    models = {width: pose_model.load(weights_path(width)) for width in WIDTHS}
+    for width, model in models.items():
+        if model.config.width != WIDTHS[width]:
+            raise pose_model.ModelError(
+                f"{weights_path(width)} holds {model.config.width:.0%} of the network's width and should hold "
+                f"{WIDTHS[width]:.0%}: check data/weights out again"
+            )
     if hand_sets(models[HALF].config) != hand_sets(models[WHOLE].config):
         raise pose_model.ModelError(f"the networks of {paths.WEIGHTS} have learned from different hands")
     return models
@@ -85,7 +93,7 @@ def real_sets(config: Asked, size: int) -> dict[str, HandImages]:
 def sha256_of(sets: Mapping[str, HandSet], real: Mapping[str, HandImages]) -> str:
     """Return a digest of hands and of the stored networks; nothing is rendered."""
     of_hands = digest(list(sets.values()), list(real.values()))
-    weights = b"".join(weights_path(width).read_bytes() for width in (HALF, WHOLE))
+    weights = b"".join(weights_path(width).read_bytes() for width in WIDTHS)
     return hashlib.sha256(of_hands.encode() + weights).hexdigest()
 
 
