@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from thesislib.chapters.joint_choices import OURS, Config
 from thesislib.config import digest
 
@@ -238,13 +240,17 @@ def seeds_of(record: Mapping[str, Any], records: Records) -> Records:
 def named(
     records: Records, against: Mapping[str, Any], *, rival: Mapping[str, Any] | None = None
 ) -> dict[str, Records]:
-    """Return records by `label`, seeds together and those of ``against`` first.
+    """Return records by `label`, seeds together; those of ``against`` first, then by their mean error.
 
     Raises ValueError where two different trainings have one label.
     """
     groups: dict[str, Records] = {}
     main = _training(against["config"])
-    for group in sorted(by_seed(records), key=lambda group: _training(group[0]["config"]) != main):
+
+    def place(group: Records) -> tuple[bool, float]:
+        return _training(group[0]["config"]) != main, float(np.mean(main_errors(group)))
+
+    for group in sorted(by_seed(records), key=place):
         name = label(group[0], against, rival=rival)
         if name in groups:
             digests = [of[0].get("config_digest", "unknown") for of in (groups[name], group)]
@@ -268,7 +274,9 @@ def _training(config: Mapping[str, Any]) -> str:
 
 
 def _told(name: str, value: Any) -> str:
-    """Return a choice in a few words: `width 0.5`, `train hands 1,000`, `adamw optimizer`, `not literal`."""
+    """Return a choice in a few words: `width 0.5`, `train hands 1,000`, `adamw optimizer`, `bf16`."""
+    if name == "precision":
+        return str(value)
     words = name.replace("_", " ")
     if value is None or isinstance(value, bool):
         return words if value else f"{'no' if value is None else 'not'} {words}"
