@@ -121,3 +121,32 @@ def test_without_real_hands_or_mediapipe_nothing_is_said_of_them():
     assert "other hands" not in joint_views.words(made_up(real=False))
     assert "MediaPipe" not in joint_views.words(made_up(mediapipe=False))
     assert "thesis run view_averaging" in joint_views.words(None)
+
+
+def test_letters_stand_in_the_order_of_the_photographs_and_the_farthest_are_named():
+    record = made_up()
+    over_box = record["metrics"]["finders"]["whole_width_18_views"]["over_box"]
+    real = dict(zip("ABCDEF", (0.3, 0.05, 0.1, 0.2, 0.15, 0.4), strict=True))
+    for row, scale in (("asl7_keypoints_box", 1), ("unseen_signers", 0.5)):
+        over_box[row]["by_letter"] = {
+            letter: {
+                "error_over_box": scale * error,
+                "error_over_box_low": scale * error - 0.01,
+                "error_over_box_high": scale * error + 0.02,
+            }
+            for letter, error in real.items()
+        }
+    errors = joint_views.by_letter(record)
+    assert list(errors) == ["asl7 (keypoints box)", "invented hands of unseen signers"]
+    assert errors["asl7 (keypoints box)"]["A"] == pytest.approx((0.3, 0.29, 0.32))
+    axes = hand_errors.by_letter(errors, goal=0.1).axes[0]
+    assert [text.get_text() for text in axes.get_xticklabels()] == list("BCEDAF")
+    photographs, invented = (container.lines[0].get_ydata() for container in axes.containers)
+    assert list(photographs) == sorted(real.values())
+    assert list(invented) == pytest.approx([0.5 * error for error in sorted(real.values())])
+    told = joint_views.of_letters(record)
+    assert "2 of 6 letters are within 10% of the box, and 4 of 6 on invented hands." in told
+    assert "F (0.400, invented 0.200), A (0.300, invented 0.150), D (0.200, invented 0.100) and E" in told
+    assert told.endswith("the others are 0.075 off on average.")
+    assert joint_views.by_letter(made_up(real=False)) == {}
+    assert joint_views.of_letters(made_up(real=False)) == joint_views.of_letters(None) == ""

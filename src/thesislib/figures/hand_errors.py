@@ -142,6 +142,43 @@ def by_set(
     )
 
 
+def by_letter(
+    errors: Mapping[str, Mapping[str, tuple[float, float, float]]],
+    *,
+    goal: float,
+    ylabel: str = "mean error, parts of the box",
+) -> Figure:
+    """Draw one column a letter, in it one mark a set: set -> letter -> mean, low and high of its interval.
+
+    Letters stand in the order of the first set's errors; those that a set lacks are left out of it.
+    """
+    letters = sorted(first := next(iter(errors.values())), key=lambda letter: first[letter][0])
+    figure, axes = style.figure(3.0)
+    for number, ((name, of_set), colour, marker) in enumerate(
+        zip(errors.items(), cycle(style.CYCLE), cycle(style.MARKERS[:-1]), strict=False)
+    ):
+        places = [place for place, letter in enumerate(letters) if letter in of_set]
+        mean, low, high = np.array([of_set[letters[place]] for place in places]).T
+        axes.errorbar(
+            np.array(places) + 0.5 * ((number + 0.5) / len(errors) - 0.5),
+            mean,
+            yerr=(mean - low, high - mean),
+            fmt=marker,
+            markersize=4,
+            linewidth=1,
+            color=colour,
+            label=name,
+        )
+    axes.axhline(goal, color=style.GREY, linewidth=1, zorder=0)
+    axes.set(ylabel=ylabel, ylim=(0, None), xlim=(-0.6, len(letters) - 0.4))
+    axes.set_xticks(range(len(letters)), letters)
+    axes.grid(visible=False, axis="x")
+    axes.legend(loc="upper left", fontsize=9)
+    return described(
+        figure, f"{ylabel} with intervals of the letters {listed(letters)}, for {listed(errors)}."
+    )
+
+
 def training_curves(
     histories: Mapping[str, Sequence[Mapping[str, float]]],
     keys: Sequence[str] = ("loss", "lr"),

@@ -1,8 +1,9 @@
 """What test-time augmentation brings, and how far off MediaPipe's model is, from records of `view_averaging`."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from thesislib.chapters.stored_pose import HALF, MEDIAPIPE, WHOLE
@@ -63,6 +64,42 @@ def intervals(record: Mapping[str, Any]) -> dict[str, dict[str, tuple[float, flo
     }
 
 
+def by_letter(record: Mapping[str, Any]) -> dict[str, dict[str, tuple[float, float, float]]]:
+    """Return set -> letter -> the whole width's mean error over views and its 95 %, in parts of the box.
+
+    Photographs come first, then invented hands, as `hand_errors.by_letter` wants; {} where none are stored.
+    """
+    over_box = record["metrics"]["finders"][f"{WHOLE}_{VIEWED}"]["over_box"]
+    photographed = _photographs(over_box)
+    if photographed is None:
+        return {}
+    keys = ("error_over_box", "error_over_box_low", "error_over_box_high")
+    return {
+        _set(row): {
+            letter: tuple(found[key] for key in keys) for letter, found in over_box[row]["by_letter"].items()
+        }
+        for row in (photographed, SYNTHETIC)
+    }
+
+
+def of_letters(record: Mapping[str, Any] | None, farthest: int = 4) -> str:
+    """Return the sentences on which letters of photographs are farthest off; "" where none are stored."""
+    sets = by_letter(record) if record else {}
+    if not sets:
+        return ""
+    means = {name: {letter: found[0] for letter, found in of_set.items()} for name, of_set in sets.items()}
+    (name, real), invented = next(iter(means.items())), means[INVENTED]
+    worst = sorted(real, key=real.__getitem__, reverse=True)[:farthest]
+    others = [error for letter, error in real.items() if letter not in worst]
+    within = [sum(error <= GOAL for error in of_set.values()) for of_set in (real, invented)]
+    told = [f"{letter} ({real[letter]:.3f}, invented {invented[letter]:.3f})" for letter in worst]
+    return (
+        f"On {name} {within[0]} of {len(real)} letters are within {GOAL:.0%} of the box, and {within[1]} of "
+        f"{len(invented)} on invented hands. Farthest off are {listed(told)}; the others are "
+        f"{np.mean(others):.3f} off on average."
+    )
+
+
 def finder_name(finder: str) -> str:
     """Return what a page calls a finder of a record, such as "mediapipe_full_64px_tracked"."""
     for width, name in NAMES.items():
@@ -94,8 +131,7 @@ def words(record: Mapping[str, Any] | None) -> str:
             f"The goal of {GOAL:.0%} of the box is "
             f"{f'met on {listed(met)}' if met else 'missed on all of these rows'}. "
         )
-    if photographed := [row for row in others if row.startswith(LARGEST)]:
-        row = photographed[-1]
+    if row := _photographs(of_views):
         times = errors[viewed][row] / errors[viewed][SYNTHETIC]
         said += (
             f"On {_set(row)} the error is {errors[viewed][row]:.3f} "
@@ -139,6 +175,10 @@ def _verdict(found: Mapping[str, float]) -> str:
     if found["above_single_low"] <= 0 <= found["above_single_high"]:
         return "undecided"
     return "lower" if found["above_single"] < 0 else "higher"
+
+
+def _photographs(rows: Iterable[str]) -> str | None:
+    return next((row for row in reversed(list(rows)) if row.startswith(LARGEST)), None)
 
 
 def _set(row: str) -> str:
