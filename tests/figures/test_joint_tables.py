@@ -431,6 +431,8 @@ def test_luck_is_students_t_for_two_means():
     ("changed", "said", "agrees"),
     [
         ({"loss": "l2"}, "no difference", ["within luck"]),
+        ({"loss": "l2", "lr_max": 1.0}, "no difference", ["within luck"]),
+        ({"loss": "l2", "optimizer": "adamw", "lr_max": 0.001}, None, []),
         ({"radius": 1.0}, "worse", ["worse"]),
         ({"radius": 4.0, "last_radius": 1.0}, "no benefit", ["within luck", "worse"]),
         ({"radius": 1.0, "last_radius": None}, None, []),
@@ -480,6 +482,13 @@ def test_a_change_counts_where_luck_could_not_do_as_much():
     twice = [*of.values(), made_up(52.0, optimizer="adamw", lr_max=0.003, **OURS_SMALL)]
     told = [name for name in joint_changes.changes(joint_runs.by_question(twice)) if "adamw" in name]
     assert told == ["optimizer sgd → adamw", "optimizer sgd → adamw and lr_max 0.1 → 0.003"]
+    together = [made_up(48.0, **OURS_SMALL | {"loss": "l2", **rates}) for rates in (ADAMW, {"lr_max": 1.0})]
+    of_two = joint_changes.changes(joint_runs.by_question([*of.values(), *together]))
+    told = {name: change.contradicts for name, change in of_two.items() if "l2" in name}
+    assert told == {  # a loss with rates that suit it is one choice
+        "loss cross_entropy → l2 and optimizer sgd → adamw": None,
+        "loss cross_entropy → l2 and lr_max 0.1 → 1.0": False,
+    }
     figure = hand_errors.changed_trainings(found, [45.0, 47.0, 46.0])
     rows = [text.get_text().replace("\n", " ") for text in figure.axes[0].get_yticklabels()]
     assert rows == ["as usual, each seed", *found]

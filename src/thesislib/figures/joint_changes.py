@@ -9,7 +9,15 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from thesislib.figures.joint_runs import Records, StoredRuns, by_seed, departures, main_errors, seeds_of
+from thesislib.figures.joint_runs import (
+    OPTIMISER,
+    Records,
+    StoredRuns,
+    by_seed,
+    departures,
+    main_errors,
+    seeds_of,
+)
 
 WITHIN_LUCK = "within luck"  # the verdict on a change that luck alone could have made
 
@@ -25,13 +33,13 @@ class Claim:
 def claim_of(changed: Mapping[str, Any]) -> Claim | None:
     """Return what the thesis says of changing these choices, given by their new values; None where it is silent."""
     match changed:
-        case {"loss": "l2" | "default"}:
+        case {"loss": "l2" | "default", **others} if "optimizer" not in others:  # its rate may go with it
             return Claim("no difference", (WITHIN_LUCK,))
         case {"radius": 1.0, **others} if not others:
             return Claim("worse", ("worse",))
         case {"last_radius": float()}:
             return Claim("no benefit", (WITHIN_LUCK, "worse"))
-        case {"optimizer": "adam" | "adamw"}:  # the thesis's is Adam
+        case {"optimizer": "adam" | "adamw", **others} if "loss" not in others:  # the thesis's is Adam
             return Claim("no better", (WITHIN_LUCK, "worse"))
         case {"optimizer": "adabound"}:
             return Claim("worse", ("worse",))
@@ -126,7 +134,8 @@ def changes(runs: StoredRuns) -> dict[str, Change]:
         if changed := departures(group[0], runs.usual):
             usually = runs.usual["config"]
             told = {field: f"{field} {usually[field]} → {value}" for field, value in changed.items()}
-            name = told["optimizer"] if "optimizer" in told else " and ".join(told.values())
+            its_own = set(OPTIMISER) - {"optimizer"} if "optimizer" in changed else set()
+            name = " and ".join(words for field, words in told.items() if field not in its_own)
             if name in found:  # another optimiser's rates tell them apart
                 name = " and ".join(told.values())
             errors = main_errors(group)

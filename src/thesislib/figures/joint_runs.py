@@ -43,7 +43,7 @@ RECIPES = {
     },
 }
 # Fields that are chosen together.
-ONE_CHOICE = (OPTIMISER, ("radius", "last_radius"), ("width", "decoder_width"))
+ONE_CHOICE = (("loss", *OPTIMISER), ("radius", "last_radius"), ("width", "decoder_width"))
 
 Records = Sequence[Mapping[str, Any]]
 
