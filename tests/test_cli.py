@@ -24,6 +24,8 @@ from thesislib.training import TrainingDiverged
 class Config(ExperimentConfig):
     profiles: ClassVar = {"smoke": {}, "quick": {}, "full": {"epochs": 9}}
     epochs: int = 1
+    sets: tuple[str, ...] = ()
+    literal: bool = False
     dataset: str = "invented"
 
 def record_path(config):
@@ -128,10 +130,12 @@ def test_parameters_are_json_or_else_text():
     ("arguments", "status", "says"),
     [
         (["run", "nowhere"], 2, "tiny"),
-        (["run", "tiny_parts"], 2, "a part of a chapter"),
+        (["run", "tiny_parts"], 2, "unknown chapter"),
         (["run", "tiny", "-p", "epoch", "3"], 2, "'epochs'"),
         (["run", "tiny", "-p", "name", "3"], 2, "unknown parameter 'name'"),
         (["run", "tiny", "-p", "epochs", "many"], 2, "epochs must be int"),
+        (["run", "tiny", "-p", "sets", "asl7"], 2, """a list is '["one", "two"]'"""),
+        (["run", "tiny", "-p", "literal", "True"], 2, "write true or false"),
         (["run", "tiny", "-p", "epochs", "NaN"], 2, "epochs must be a finite number, got NaN"),
         (["run", "tiny", "-p", "epochs", "1e999"], 2, "must be a finite number, got 1e999"),
         (["run", "tiny", "-p", "epochs", "[1, NaN]"], 2, "must be a finite number, got [1, NaN]"),
@@ -251,6 +255,31 @@ def test_predict_writes_beside_the_picture_or_into_a_folder(no_model, tmp_path, 
     assert (tmp_path / "a.joints.png").exists() and (tmp_path / "a.joints.json").exists()
     assert cli.main(["predict", str(tmp_path / "gone.png"), "--weights", "some.safetensors"]) == 1
     assert "there is no file" in capsys.readouterr().err
+
+
+def test_a_bad_picture_is_named_and_the_others_are_read(tmp_path, capsys):
+    shapes = {"good.png": (60, 60), "tiny.png": (3, 3), "strip.png": (20, 900), "last.png": (40, 60)}
+    for name, shape in shapes.items():
+        Image.fromarray(np.zeros((*shape, 3), np.uint8)).save(tmp_path / name)
+    Image.fromarray(np.full((60, 60), 30_000, np.uint16)).save(tmp_path / "deep.png")
+    places = [str(tmp_path / name) for name in ("good.png", "tiny.png", "deep.png", "strip.png", "last.png")]
+    assert cli.main(["predict", *places]) == 1
+    out, err = capsys.readouterr()
+    read = [Path(line).name for line in out.splitlines() if line.endswith("json")]
+    assert read == ["good.joints.json", "last.joints.json"]
+    told = dict(zip(("tiny", "deep", "strip"), err.splitlines(), strict=True))
+    assert "tiny.png: a picture of 3 x 3 pixels is too small" in told["tiny"]
+    assert "deep.png has more than 8 bits a channel" in told["deep"]
+    assert "strip.png is a strip of 900 x 20 pixels: name the hand's --box" in told["strip"]
+    assert cli.main(["predict", places[3], "--box", "10", "1", "28", "19"]) == 0
+
+
+def test_damaged_notes_of_a_camera_are_said_to_be_damaged(tmp_path, capsys):
+    turned, text = b"\x01\x12\0\x03\0\0\0\x01\0\x06\0\0", b"\x01\x22\0\x02\0\0\0\x04abc\0"  # not a number
+    notes = b"Exif\0\0MM\0*\0\0\0\x08\0\x02" + turned + text + b"\0\0\0\0"
+    Image.fromarray(np.zeros((60, 60, 3), np.uint8)).save(tmp_path / "hand.jpg", exif=notes)
+    assert cli.main(["predict", str(tmp_path / "hand.jpg")]) == 1
+    assert "hand.jpg are damaged" in capsys.readouterr().err
 
 
 def test_two_pictures_of_one_name_are_refused_before_anything_is_written(no_model, tmp_path, capsys):

@@ -47,7 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return options.command(options) or 0
     except KeyboardInterrupt:
-        print("thesis: stopped; a run goes on from its last checkpoint when started again", file=sys.stderr)
+        resumed = "; a run goes on from its last checkpoint when started again"
+        print(f"thesis: stopped{resumed * (options.command in (_run, _execute, _book))}", file=sys.stderr)
         return 130
     except Exception as error:
         status = _expected(error)
@@ -116,7 +117,7 @@ def _parser() -> argparse.ArgumentParser:
     parameters(added)
 
     def weights(added: argparse.ArgumentParser) -> None:
-        text = "a model file, or, of the joints, a run's folder; the one in data/weights if not given"
+        text = "a model file, or, of the joints, a run's folder; if not given, that in data/weights (whole width)"
         added.add_argument("--weights", type=Path, metavar="FILE", help=text)
 
     added = command("export", _export, "write a trained network as ONNX and safetensors, with a model card")
@@ -181,7 +182,12 @@ def configured(kind: type[Config], options: argparse.Namespace) -> Config:
     for name in chosen:  # profile() refuses it, too, but cannot even be called with a parameter `name`
         if name not in known:
             raise ConfigError(unknown("parameter", name, known))
-    return kind.profile(options.profile, **chosen)
+    try:
+        return kind.profile(options.profile, **chosen)
+    except ConfigError as error:
+        hints = {"must be tuple,": """a list is '["one", "two"]'""", "must be bool,": "write true or false"}
+        told = "".join(f"; {hint}" for part, hint in hints.items() if part in str(error))
+        raise ConfigError(f"{error}{told}") from None
 
 
 def _fetch(options: argparse.Namespace) -> None:
@@ -206,17 +212,17 @@ def _fetch(options: argparse.Namespace) -> None:
 
 def _run(options: argparse.Namespace) -> None:
     import importlib
-    import pkgutil
 
     from thesislib import chapters
     from thesislib.results import state
 
-    names = [module.name for module in pkgutil.iter_modules(chapters.__path__)]
+    files = sorted(Path(chapters.__path__[0]).glob("*.py"))
+    names = [
+        file.stem for file in files if "\ndef run(" in file.read_text(encoding="utf8")
+    ]  # others are parts
     if options.chapter not in names:
-        raise ConfigError(f"there is no chapter {options.chapter!r}; look among {', '.join(names)}")
+        raise ConfigError(unknown("chapter", options.chapter, names))
     chapter = importlib.import_module(f"thesislib.chapters.{options.chapter}")
-    if not hasattr(chapter, "run"):
-        raise ConfigError(f"{options.chapter!r} is a part of a chapter and does not run by itself")
     config = configured(chapter.Config, options)
     record = chapter.run(config)
     for name, value in main_numbers(record["metrics"]):
@@ -303,20 +309,22 @@ def _export(options: argparse.Namespace) -> None:
         print(hand_reader.export(options.out))
         return
     model = pose_model.load(options.weights or stored_pose.largest())
-    for path in pose_model.export(model, options.out):
-        print(path)
+    path = options.out / "pose_int8.onnx"
+    path.unlink(missing_ok=True)  # an earlier export's may be of another network
+    for written in pose_model.export(model, options.out):
+        print(written)
     if options.int8:
         from thesislib.chapters import eight_bits
 
-        path = options.out / "pose_int8.onnx"
         usual = eight_bits.Config.profile("full").calibration_hands
         eight_bits.in_eight_bits(model.network, eight_bits.calibration_images(model.config, usual), path)
         print(path)
 
 
-def _predict(options: argparse.Namespace) -> None:
+def _predict(options: argparse.Namespace) -> int:
     from thesislib import hand_reader, pose_model
     from thesislib.chapters import stored_pose
+    from thesislib.picture_checks import check_picture
 
     places = {path: (options.out or path.parent) / path.stem for path in options.pictures}
     if len(set(places.values())) < len(places):
@@ -326,10 +334,17 @@ def _predict(options: argparse.Namespace) -> None:
     kind = hand_reader if options.mesh else pose_model
     stored = hand_reader.default_model if options.mesh else stored_pose.largest
     model = kind.load(options.weights or stored())
-    side = {"left": True} if options.left else {}
+    side, failed = {"left": True} if options.left else {}, 0
     for path, place in places.items():
-        for written in kind.predict_file(model, path, place.parent, options.box, **side):
-            print(written)
+        try:
+            check_picture(path, boxed=options.box is not None)
+            for written in kind.predict_file(model, path, place.parent, options.box, **side):
+                print(written)
+        except pose_model.ModelError as error:  # the other pictures still get their joints
+            failed += 1
+            whose = "" if str(path) in str(error) else f"{path}: "
+            print(f"thesis: {whose}{error}", file=sys.stderr)
+    return 1 if failed else 0
 
 
 def _supervise(options: argparse.Namespace) -> None:
