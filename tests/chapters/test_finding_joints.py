@@ -210,7 +210,7 @@ def test_tables_put_seeds_together_and_name_what_differs(small_run):
     changes = [{}, {"seed": 1}, {"width": 1.0}, {"train_hands": 1000}, {"epochs": 3}, {"network": "resnet34"}]
     table = joint_tables.benchmark(joint_runs.named([varied(**change) for change in changes], record))
     small = "the thesis's network, width 0.25, stem stride 4"  # told against the thesis's own
-    assert dict(table["n seeds"]) == {
+    assert dict(table["seeds"]) == {
         small: "2",
         "the thesis's network, whole width, stem stride 4": "1",
         f"{small}, train hands 1,000": "1",

@@ -179,9 +179,7 @@ def test_different_trainings_have_rows_of_their_own_rivals_included():
     records += [made_up(network="vgg", **change) for change in ({}, *rivals)]
     table = joint_tables.benchmark(joint_runs.named(records[::-1], records[0]))
     assert len(table) == len(records) + 1 and table.index.is_unique  # and the mean pose
-    assert (
-        table.index[0] == "the thesis's network" and table["training, min (epochs × median)"].iloc[0] == "3.0"
-    )
+    assert table.index[0] == "the thesis's network" and table["own machine's minutes"].iloc[0] == "3.0"
 
 
 def test_two_trainings_of_one_label_are_refused():
@@ -281,11 +279,13 @@ def test_rivals_tell_only_what_other_rivals_do_not_do():
     assert systems["the thesis's network, width 0.5"] == [of["usual"], of["again"]]
     told = chapter2_words.of_networks(systems)
     assert "Each has seen 8,000 hands 6 times." in told
-    assert "Lowest is ResNet-34, no pooling, batch size 8, adam optimizer, lr max 0.1 with 39.0 px" in told
-    assert "the thesis's network, width 0.5 has 46.0 px, the mean pose 225.0 px" in told
+    lowest = "*ResNet-34, no pooling, batch size 8, adam optimizer, lr max 0.1*"
+    assert f"The lowest error, 39.0 px, is that of {lowest};" in told
+    assert "*the thesis's network, width 0.5* has 46.0 px, the mean pose 225.0 px" in told
     assert "1 of the 5 rows has more than one seed" in told
     assert (
-        "By the first row's seeds, luck alone may take two rows 22.0 px apart, so that may be luck." in told
+        f"a run may lie 22.0 px from that row's mean by luck; {lowest} is not further from it than that."
+        in told
     )
     alone = {name: group[:1] for name, group in systems.items()}
     assert "With one seed each" in chapter2_words.of_networks(alone)
@@ -313,13 +313,13 @@ def test_the_large_training_is_of_one_size_and_tells_precision_and_what_it_adds(
         "the thesis's network, whole width, bf16",
         "ResNet-34, no pooling, bf16",
     ]
-    assert "20 times. Lowest is the thesis's network, whole width, bf16 with 18.0 px" in (
+    assert "20 times. The lowest error, 18.0 px, is that of *the thesis's network, whole width, bf16*;" in (
         chapter2_words.of_networks(large)
     )
     told = chapter2_words.of_longer_training(small, large)
     assert told == (
-        "The large training above, of 200,000 hands, shows 83.3 times as many pictures, and takes the thesis's "
-        "network, width 0.5 from 46.0 to 20.0 px and ResNet-34, no pooling from 42.0 to 24.0 px (in bf16): 2 of 2 "
+        "The large training above, of 200,000 hands, shows 83.3 times as many pictures, and takes *the thesis's "
+        "network, width 0.5* from 46.0 to 20.0 px and *ResNet-34, no pooling* from 42.0 to 24.0 px (in bf16): both "
         "end lower, so the order here is that of networks which have not learned all they can."
     )
     assert chapter2_words.of_longer_training(small, {}) == ""
@@ -347,9 +347,9 @@ def test_networks_are_compared_by_what_they_answer_with():
         "simcc": "coordinates",
     }
     assert chapter2_words.of_kinds(systems) == (
-        "Within 10 px of 256, networks find 10 to 20 % of the joints with heatmaps and 8 to 8 % of the joints with "
-        "coordinates; ours finds most. Within 60 px of 256, networks find 60 to 70 % of the joints with heatmaps "
-        "and 80 to 80 % of the joints with coordinates; simcc finds most."
+        "Within 10 px of 256, networks with heatmaps find 10 to 20 % of the joints and networks with coordinates "
+        "find 8 %; *ours* finds most. Within 60 px of 256, networks with heatmaps find 60 to 70 % of the joints "
+        "and networks with coordinates find 80 %; *simcc* finds most."
     )
     assert chapter2_words.of_kinds({"ours": [ours]}) == chapter2_words.of_kinds({}) == ""
 
@@ -358,24 +358,26 @@ def read_by(argmax: float, centre: float, dark: float, **choices: Any) -> dict:
     record = made_up(dark, **choices)
     for name, error in (("argmax", argmax), ("soft_argmax", centre)):
         record["metrics"][f"unseen_signers_{name}"] = {"epe_px_at_256": error}
-    return record
+    return record | {"metrics": record["metrics"] | {"output": "heatmaps"}}
 
 
 def test_each_network_with_maps_is_shown_by_every_way_to_read_them():
     systems = {
         "ours": [read_by(24.0, 23.0, 20.0), read_by(26.0, 23.0, 22.0, seed=1)],
         "resnet": [read_by(25.0, 20.0, 22.0, network="resnet50_heatmaps")],
-        "simcc": [made_up(20.5, network="simcc")],  # without maps
+        "simcc": [with_answer("bins", near=0.1, far=0.5, error=20.5, network="simcc")],  # without maps
     }
     table = joint_tables.decoders_of(systems)
     assert list(table.index) == ["ours", "resnet"]
     assert list(table.loc["ours"]) == ["25.0 px", "23.0 px", "21.0 px"]
     assert chapter2_words.of_decoders(systems) == (
-        "Other than by DARK, lower is resnet by the centre of mass near it (20.0 px). Each read in the way that "
-        "suits it best here, the lowest of all rows would then be resnet, no longer simcc."
+        "Other than by DARK, lower is *resnet* by the centre of mass near it (20.0 px). Each read in the way of "
+        "these that suits it best here, the lowest of all rows would then be *resnet*, no longer *simcc*."
     )
-    assert chapter2_words.of_decoders(systems | {"simcc": [made_up(19.0, network="simcc")]}).endswith(
-        "best here, simcc stays the lowest of all rows."
+    machine = with_answer("stages", near=0.1, far=0.5, error=19.0, network="cpm")
+    assert chapter2_words.of_decoders(systems | {"cpm": [machine]}).endswith(
+        "(20.0 px). Of *cpm* only DARK's points are stored. Each read in the way of these that suits it best here, "
+        "*cpm* stays the lowest of all rows."
     )
     suited = systems | {"resnet": [read_by(25.0, 24.0, 22.0, network="resnet50_heatmaps")]}
     assert chapter2_words.of_decoders(suited).startswith("None has a lower error than by DARK.")
@@ -467,14 +469,21 @@ def test_a_change_counts_where_luck_could_not_do_as_much():
         and found["loss cross_entropy → default"].usual == 46.0
     )
     assert chapter2_words.of_changes(found) == (
-        "Of 3 changes, 1 is worse: `loss cross_entropy → default`. 2 are within luck. The thesis speaks of 2 of "
-        "them; `loss cross_entropy → default` (no difference there) contradicts it."
+        "Of 3 changes, 1 is worse: `loss cross_entropy → default`. 2 are within luck. That judges each row by "
+        "itself. With all rows at once, luck has to be given up to ± 8.8 px (Bonferroni); of those that learned, "
+        "`loss cross_entropy → default` lies beyond. The thesis speaks of 2 of them; "
+        "`loss cross_entropy → default` (no difference there) contradicts it here."
     )
     assert [change.contradicts for change in found.values()] == [None, False, True]
+    # three questions: t with two degrees of freedom at 1 - 0.025 / 3 is 7.649; the usual seeds' spread is 1
+    assert found["width 0.5 → 1.0"].luck_of_all == pytest.approx(7.649 * (4 / 3) ** 0.5, rel=1e-3)
     failed = {"loss l2": replace(found["loss cross_entropy → default"], mean_pose=55.0)}
-    assert chapter2_words.of_changes(failed).endswith(
-        "`loss l2` ends no better than the mean pose, which is 55.0 px away."
+    assert chapter2_words.of_changes(failed) == (
+        "Of 1 change, 1 did not learn: `loss l2`. What ends no better than the mean pose, 55.0 px away, has "
+        "learned nothing at its rate in so few steps, and says nothing of what the thesis claims. The thesis "
+        "speaks of 1 of them; none contradicts it here."
     )
+    assert failed["loss l2"].contradicts is None
     table = joint_changes.changes_table(found)
     assert [cell.split()[0] for cell in table["difference (luck, 95 %)"]] == ["-2.0", "+4.0", "+14.0"]
     assert list(table["the thesis says"]) == ["–", "no better", "no difference"]
@@ -500,6 +509,29 @@ def test_a_change_counts_where_luck_could_not_do_as_much():
     one_seed = [record for name, record in of.items() if name != "again"]
     assert joint_changes.changes(joint_runs.by_question(one_seed)) == {}
     assert joint_changes.changes(joint_runs.by_question([])) == {} and chapter2_words.of_changes({}) == ""
+
+
+def test_losses_are_compared_by_adamw_where_both_have_it():
+    of = of_all_questions()
+    assert chapter2_words.of_losses(joint_runs.by_question(list(of.values()))) == ""
+    squared = made_up(51.0, **OURS_SMALL | {"loss": "l2", **ADAMW})
+    runs = joint_runs.by_question([*of.values(), squared])
+    assert joint_changes.errors_by_loss(runs) == {"cross_entropy": [50.0], "l2": [51.0]}
+    told = chapter2_words.of_losses(runs)
+    assert "squared error ends at 51.0 px and cross entropy at 50.0." in told
+    assert told.endswith("two single runs 25.4 px apart, so they cannot be told apart, as the thesis says.")
+    far = made_up(90.0, **OURS_SMALL | {"loss": "l2", **ADAMW})
+    told = chapter2_words.of_losses(joint_runs.by_question([*of.values(), far]))
+    assert told.endswith("so they differ, which the thesis denies.")
+
+
+def test_a_training_is_told_by_its_choices():
+    table = joint_tables.protocols({"small": made_up(**OURS_SMALL), "large": made_up(batch_size=64)})
+    assert list(table.columns) == ["small", "large"]
+    assert table.loc["training hands", "small"] == "8,000 by 2,000 people"
+    assert table.loc["epochs of batches", "large"] == "20 of 64, 62,500 steps"
+    assert table.loc["width, stem's stride", "small"] == "50%, 2"
+    assert table.loc["rate", "large"] == "sgdr, 0.1 to 0.0001"
 
 
 # Curves and points ------------------------------------------------------------------------------------
@@ -632,10 +664,13 @@ def test_stored_numbers_are_of_the_reference_not_of_the_first_file():
     ]
     found = chapter2_numbers.of_stored_runs(records, [SPEED])
     assert (found["stored_seeds"], found["stored_width"]) == ("2 seeds", "50%")
-    assert found["stored_train_hands"] == "200,000"
     assert (found["stored_error"], found["stored_error_mean_pose"]) == (15, 75)
     assert (found["stored_error_median"], found["stored_auc"]) == (7.5, pytest.approx(0.15))
-    assert found["real_verdict"] == "it is missed by 2 of the 2 rows"  # 0.12 on average
+    real = chapter2_numbers.of_nearest("half", records[1:])
+    assert real["nearest_name"] == "half" and real["nearest_error"] == 15 and real["real_people"] == 0
+    assert real["real_verdict"] == "it is missed by 2 of the 2 rows"  # 0.12 on average
+    systems = {"half": records[1:], "few hands": records[:1], "near": [made_up(5.0)]}
+    assert list(joint_tables.nearest_first(systems)) == ["near", "half", "few hands"]
     assert found["speedup_resnet50"] == 25 and found["speedup_mediapipe"] == 2
     assert found["speedup_half_resnet50"] == 50 and found["speedup_half_mediapipe"] == 4
     assert found["speedup_resnet50_64"] == 1.5 and found["speedup_at_256"] == 2

@@ -89,21 +89,30 @@ def test_the_words_follow_the_numbers():
     )
     assert "0.050 and 0.040, which is undecided." in told  # 95 % of the differences are -0.025 to 0.005
     assert (
-        "On 3 rows of other hands the whole width's error over views is lower on 2: asl7 (keypoints box), "
-        "panoptic samples (keypoints box); undecided on 1: rhd" in told
-    )
-    assert "is met on panoptic samples (keypoints box)." in told
+        "On the rows by which the views were chosen, the whole width's error over views is lower on 2: asl7 "
+        "(keypoints box), panoptic samples (keypoints box), which proves little. Of the rows left out of that "
+        "choice it is undecided on 1: rhd samples (keypoints box). The goal of 10% of the box is met on panoptic"
+    ) in told
     assert told.endswith(
-        "is off by 0.300 (224 px, whole) and 0.200 (224 px, tracking crop) on the invented hands."
+        "MediaPipe's model at 224 px, on the crop of its tracking, is 0.200 of the box off and the whole width in "
+        "one view 0.050: the whole width is nearer. On 1 of 2 rows of labelled samples MediaPipe is nearer than "
+        "the whole width over views: rhd samples (keypoints box) (0.100 against 0.200). They are few pictures."
     )
+    level = made_up()
+    level["metrics"]["finders"]["mediapipe_full_224px_tracked"]["over_box"]["unseen_signers"] |= {
+        "error_over_box": 0.06,
+        "error_over_box_low": 0.05,
+        "error_over_box_high": 0.07,
+    }
+    assert "0.060 of the box off and the whole width in one view 0.050: level." in joint_views.words(level)
 
 
 def test_views_that_do_not_help_are_said_not_to():
     told = joint_views.words(made_up((0.09, 0.12, 0.3, 0.4)))
     assert (
         "0.050 and 0.090, which is higher." in told
-        and "higher on 2: rhd" in told
-        and "missed on all of these rows" in told
+        and "choice it is higher on 1: rhd" in told
+        and "missed on all 3 rows" in told
     )
 
 
@@ -144,7 +153,7 @@ def test_letters_stand_in_the_order_of_the_photographs_and_the_farthest_are_name
     photographs, invented = (container.lines[0].get_ydata() for container in axes.containers)
     assert list(photographs) == sorted(real.values())
     assert list(invented) == pytest.approx([0.5 * error for error in sorted(real.values())])
-    told = joint_views.of_letters(record)
+    told = joint_views.of_letters(record, farthest=4)
     assert "2 of 6 letters are within 10% of the box, and 4 of 6 on invented hands." in told
     assert "F (0.400, invented 0.200), A (0.300, invented 0.150), D (0.200, invented 0.100) and E" in told
     assert told.endswith("the others are 0.075 off on average.")

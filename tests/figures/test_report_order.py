@@ -35,8 +35,9 @@ def test_the_reports_networks_stand_in_its_order_with_their_places_here():
     assert list(table["error here, px at 256"]) == ["42.0", "50.0", "41.0"]
     # better before worse there, and here: 42 before 50, 42 not before 41, 50 not before 41
     assert report_order.words(tables, 5.0) == (
-        "Pairs of networks in Table 2: 3, in the same order here: 1; further apart than two seeds of the thesis's "
-        "network may be by luck (5.0 px): 2, of these in the same order: 1."
+        "Of 3 pairs of networks in Table 2, 1 come in the same order here; tossing a coin for each would give 1.5. "
+        "Luck may put 5.0 px between two single runs of the thesis's network; 2 pairs are further apart here, 1 of "
+        "them in the same order."
     )
     assert "luck" not in report_order.words(tables, None)
     assert report_order.words({}, 5.0) == "" and report_order.table({}).empty

@@ -9,6 +9,7 @@ from pandas.io.formats.style import Styler
 
 from thesislib import results
 from thesislib.chapters.finding_joints import arrays_path
+from thesislib.chapters.hand_sets import MIX
 from thesislib.chapters.joint_choices import OURS, Config
 from thesislib.figures.joint_runs import (
     BY_ADAMW,
@@ -43,6 +44,13 @@ SCHEDULES = {
     "one_cycle": "a rate that rises once and falls",
     "constant": "a constant rate",
 }
+KINDS = {  # of synthetic hands, by their names in `hand_sets.MIX`
+    "random": "in free poses",
+    "letters": "letters of the American alphabet",
+    "german": "of the German one",
+    "digits": "digits",
+    "flat": "flat hands",
+}
 # What a page says of the pictures that train, after "they are"; see transforms.hands.
 AUGMENTATIONS = {
     "thesis": "blurred and recoloured, with noise and an erased square, and neither turned nor shifted",
@@ -75,6 +83,7 @@ def of_this_run(record: Mapping[str, Any]) -> dict[str, Any]:
         "against_mean_pose": f"{abs(gain):.1f} pixels {'better' if gain > 0 else 'worse'} than the mean pose",
         "loss_used": LOSSES[config["loss"]],
         "schedule": SCHEDULES[config["schedule"]],
+        "hand_mix": listed(f"{share:.0%} {KINDS[kind]}" for kind, share in MIX.items()),
         "epochs": config["epochs"],
         "batch_size": config["batch_size"],
         "radius": f"{config['radius']:g}",
@@ -94,18 +103,9 @@ def of_stored_runs(stored: Records, speeds: Records) -> dict[str, Any]:
     group = seeds_of(main, stored)
     scores = [main_scores(record) for record in group]
     mean_pose = [record["metrics"]["unseen_signers_mean_pose"] for record in group]
-    real = main["metrics"]["real"]
     numbers: dict[str, Any] = {
         "stored_seeds": f"{len(group)} seed{'s' * (len(group) > 1)}",
-        "stored_train_hands": f"{main['config']['train_hands']:,}",
-        "stored_train_signers": f"{main['config']['train_signers']:,}",
-        "stored_test_hands": f"{main['config']['test_hands']:,}",
-        "stored_test_signers": main["config"]["test_signers"],
         "stored_augmentation": AUGMENTATIONS[main["config"]["augmentation"]],
-        "stored_loss": LOSSES[main["config"]["loss"]],
-        "stored_schedule": SCHEDULES[main["config"]["schedule"]],
-        "stored_batch_size": main["config"]["batch_size"],
-        "stored_epochs": main["config"]["epochs"],
         "rivals_rate": f"{RECIPES[BY_ADAMW]['lr_max']:g}",
         "reports_rate": f"{RECIPES[THE_REPORTS_WAY]['lr_max']:g}",
         "reports_batch_size": RECIPES[THE_REPORTS_WAY]["batch_size"],
@@ -114,13 +114,22 @@ def of_stored_runs(stored: Records, speeds: Records) -> dict[str, Any]:
         "stored_error_median": mean_of(scores, "epe_median_px_at_256"),
         "stored_auc": mean_of(scores, "auc_0_30_px_at_256"),
         "stored_error_mean_pose": mean_of(mean_pose, "epe_px_at_256"),
-        "real_goal": f"{GOAL:.0%}",
-        "real_verdict": real_verdict(group),
-        "real_no_better": real_no_better(group),
-        "real_people": max((found["network"].get("n_signers", 0) for found in real.values()), default=0),
     }
     numbers |= {f"stored_{name}": finger for name, finger in best_and_worst_finger(group).items()}
     return numbers | speed_ups(speeds[-1])
+
+
+def of_nearest(name: str, group: Records) -> dict[str, Any]:
+    """Return what is said of the system of the lowest error, from its seeds; ``name`` is its row's."""
+    real = group[0]["metrics"]["real"].values()
+    return {
+        "nearest_name": name,
+        "nearest_error": float(np.mean(main_errors(group))),
+        "real_goal": f"{GOAL:.0%}",
+        "real_verdict": real_verdict(group),
+        "real_no_better": real_no_better(group),
+        "real_people": max((found["network"].get("n_signers", 0) for found in real), default=0),
+    }
 
 
 def speed_ups(speed: Mapping[str, Any]) -> dict[str, Any]:

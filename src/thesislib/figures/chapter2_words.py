@@ -10,7 +10,17 @@ from thesislib.chapters.joint_choices import OURS
 from thesislib.chapters.stored_pose import MEDIAPIPE, WHOLE
 from thesislib.config import digest
 from thesislib.figures.chapter2_numbers import SPEED_GOALS, Records, mean_of, set_of
-from thesislib.figures.joint_changes import Change, errors_by_train_hands, luck
+from thesislib.figures.joint_changes import (
+    BETTER,
+    NOT_LEARNED,
+    WITHIN_LUCK,
+    WORSE,
+    Change,
+    errors_by_loss,
+    errors_by_train_hands,
+    luck,
+    luck_between_two,
+)
 from thesislib.figures.joint_runs import (
     NAMES,
     SIZE,
@@ -42,20 +52,19 @@ def of_networks(systems: Systems) -> str:
     apart = ""
     if len(first) > 1 and lowest != first:
         reach = luck(first, lowest)
-        verdict = (
-            ", so that may be luck"
-            if np.mean(first) - np.mean(lowest) <= reach
-            else "; these are further apart"
+        further = np.mean(first) - np.mean(lowest) > reach
+        apart = (
+            f" If all networks scatter as the first row's seeds do, a run may lie {reach:.1f} px from that row's "
+            f"mean by luck; *{best}* {'is further' if further else 'is not further'} from it than that."
         )
-        apart = f" By the first row's seeds, luck alone may take two rows {reach:.1f} px apart{verdict}."
     mean_pose = ours["metrics"]["unseen_signers_mean_pose"]["epe_px_at_256"]
     config = ours["config"]
     return (
         f"Each has seen {config['train_hands']:,} hands {config['epochs']} times. "
-        f"Lowest is {best} with {errors[best]:.1f} px; {next(iter(errors))} has "
-        f"{next(iter(errors.values())):.1f} px, the mean pose {mean_pose:.1f} px.{apart} By AUC, the mean share of "
-        "joints found over all distances up to 30 px, which a few large errors cannot spoil, the highest is "
-        f"{nearest} with {areas[nearest]:.3f}. " + _seeds_told([len(group) for group in systems.values()])
+        f"The lowest error, {errors[best]:.1f} px, is that of *{best}*; *{next(iter(errors))}* has "
+        f"{next(iter(errors.values())):.1f} px, the mean pose {mean_pose:.1f} px.{apart} The highest AUC, the mean "
+        "share of joints found over all distances up to 30 px, which a few large errors cannot spoil, is that of "
+        f"*{nearest}*, {areas[nearest]:.3f}. " + _seeds_told([len(group) for group in systems.values()])
     )
 
 
@@ -68,11 +77,12 @@ def of_kinds(systems: Systems) -> str:
     for within_px in (NEAR_PX, FAR_PX):
         shares = {name: 100 * float(np.interp(within_px, *curve)) for name, curve in curves.items()}
         of_kind = {kind: [shares[name] for name in shares if kinds[name] == kind] for kind in kinds.values()}
-        ranges = [
-            f"{min(of):.0f} to {max(of):.0f} % of the joints with {kind}" for kind, of in of_kind.items()
-        ]
+        ends = {kind: dict.fromkeys(f"{end(of):.0f}" for end in (min, max)) for kind, of in of_kind.items()}
+        (kind, first), *others = ((kind, " to ".join(of)) for kind, of in ends.items())
+        ranges = [f"networks with {kind} find {first} % of the joints"]
+        ranges += [f"networks with {kind} find {share} %" for kind, share in others]
         most = max(shares, key=shares.__getitem__)
-        told.append(f"Within {within_px} px of 256, networks find {listed(ranges)}; {most} finds most.")
+        told.append(f"Within {within_px} px of 256, {listed(ranges)}; *{most}* finds most.")
     return " ".join(told)
 
 
@@ -84,7 +94,7 @@ def of_decoders(systems: Systems) -> str:
     own = {name: _mean_error(group) for name, group in systems.items()}
     better = {name: min(errors, key=errors.__getitem__) for name, errors in read.items()}
     told = [
-        f"{name} by {'the ' * (decoder != 'DARK')}{decoder} ({read[name][decoder]:.1f} px)"
+        f"*{name}* by {'the ' * (decoder != 'DARK')}{decoder} ({read[name][decoder]:.1f} px)"
         for name, decoder in better.items()
         if read[name][decoder] < own[name]
     ]
@@ -92,11 +102,17 @@ def of_decoders(systems: Systems) -> str:
     first, then = min(own, key=own.__getitem__), min(suited, key=suited.__getitem__)
     said = f"Other than by DARK, lower is {listed(told)}." if told else "None has a lower error than by DARK."
     order = (
-        f"{first} stays the lowest of all rows"
+        f"*{first}* stays the lowest of all rows"
         if first == then
-        else f"the lowest of all rows would then be {then}, no longer {first}"
+        else f"the lowest of all rows would then be *{then}*, no longer *{first}*"
     )
-    return f"{said} Each read in the way that suits it best here, {order}."
+    by_dark_alone = [
+        f"*{name}*"
+        for name, kind in kinds_of_answer(systems).items()
+        if kind == "heatmaps" and name not in read
+    ]
+    alone = f" Of {listed(by_dark_alone)} only DARK's points are stored." if by_dark_alone else ""
+    return f"{said}{alone} Each read in the way of these that suits it best here, {order}."
 
 
 def of_longer_training(small: Systems, large: Systems) -> str:
@@ -122,7 +138,7 @@ def of_longer_training(small: Systems, large: Systems) -> str:
     if not both:
         return ""
     gains = [
-        f"{name} from {_mean_error(a):.1f} to {_mean_error(b):.1f} px"
+        f"*{name}* from {_mean_error(a):.1f} to {_mean_error(b):.1f} px"
         + (
             f" (in {b[0]['config']['precision']})"
             * (a[0]["config"]["precision"] != b[0]["config"]["precision"])
@@ -130,13 +146,13 @@ def of_longer_training(small: Systems, large: Systems) -> str:
         for name, (a, b) in both.items()
     ]
     lower = sum(_mean_error(b) < _mean_error(a) for a, b in both.values())
+    count = "both end" if lower == len(both) == 2 else f"{lower} of {len(both)} end{'s' * (lower == 1)}"
     so = ", so the order here is that of networks which have not learned all they can" if lower else ""
     one, other = next(iter(both.values()))
     times = pictures_seen(other[0]) / pictures_seen(one[0])
     return (
         f"The large training above, of {other[0]['config']['train_hands']:,} hands, shows {times:.3g} times as "
-        f"many pictures, and takes {listed(gains)}: {lower} of {len(both)} "
-        f"end{'s' * (lower == 1)} lower{so}."
+        f"many pictures, and takes {listed(gains)}: {count} lower{so}."
     )
 
 
@@ -165,26 +181,66 @@ def of_changes(changes: Mapping[str, Change]) -> str:
     """Return the paragraph on what single changes of the training do; '' without any."""
     if not changes:
         return ""
+    named = {
+        verdict: [f"`{name}`" for name, change in changes.items() if change.verdict == verdict]
+        for verdict in (BETTER, WORSE, WITHIN_LUCK, NOT_LEARNED)
+    }
     told = []
-    for verdict in ("better", "worse", "within luck"):
-        names = [f"`{name}`" for name, change in changes.items() if change.verdict == verdict]
-        listing = "" if verdict == "within luck" else f": {'; '.join(names)}"
-        if names:
-            told.append(f"{len(names)} {'is' if len(names) == 1 else 'are'} {verdict}{listing}")
+    for verdict, names in named.items():
+        verb = "" if verdict == NOT_LEARNED else "is " if len(names) == 1 else "are "
+        listing = "" if verdict == WITHIN_LUCK else f": {'; '.join(names)}"
+        told += [f"{len(names)} {verb}{verdict}{listing}"] if names else []
     said = f"Of {len(changes)} change{'s' * (len(changes) > 1)}, {'. '.join(told)}."
+    if named[NOT_LEARNED]:
+        mean_pose = next(iter(changes.values())).mean_pose
+        said += (
+            f" What ends no better than the mean pose, {mean_pose:.1f} px away, has learned nothing at its rate in "
+            "so few steps, and says nothing of what the thesis claims."
+        )
+    if len(changes) > 1:
+        widest = max(change.luck_of_all for change in changes.values())
+        apart = [
+            f"`{name}`"
+            for name, change in changes.items()
+            if change.verdict in (BETTER, WORSE) and abs(change.difference) > change.luck_of_all
+        ]
+        said += (
+            f" That judges each row by itself. With all rows at once, luck has to be given up to ± {widest:.1f} px "
+            f"(Bonferroni); of those that learned, {listed(apart or ['none'])} "
+            f"{'lie' if len(apart) > 1 else 'lies'} beyond."
+        )
     claimed = {name: change for name, change in changes.items() if change.claim}
     if claimed:
         against = [
             f"`{name}` ({change.claim.said} there)" for name, change in claimed.items() if change.contradicts
         ]
-        verb = "contradicts" if len(against) == 1 else "contradict"
-        said += f" The thesis speaks of {len(claimed)} of them; {listed(against or ['none'])} {verb} it."
-    failed = [f"`{name}`" for name, change in changes.items() if change.error >= change.mean_pose]
-    if failed:
-        mean_pose = next(iter(changes.values())).mean_pose
-        verb = "ends" if len(failed) == 1 else "end"
-        said += f" {listed(failed)} {verb} no better than the mean pose, which is {mean_pose:.1f} px away."
+        verb = "contradict" if len(against) > 1 else "contradicts"
+        said += f" The thesis speaks of {len(claimed)} of them; {listed(against or ['none'])} {verb} it here."
     return said
+
+
+def of_losses(runs: StoredRuns) -> str:
+    """Return what the thesis's loss does under AdamW, whose steps no loss scales; '' where either is missing."""
+    if not (errors := errors_by_loss(runs)).keys() >= {"l2", "cross_entropy"}:
+        return ""
+    squared, entropy = errors["l2"], errors["cross_entropy"]
+    reach = luck_between_two(runs)
+    said = (
+        "Stochastic gradient descent takes larger steps for a larger loss, so one rate does not suit two losses. "
+        f"By AdamW, whose steps hardly depend on that, squared error ends at {np.mean(squared):.1f} px and cross "
+        f"entropy at {np.mean(entropy):.1f}."
+    )
+    if reach is None:
+        return said
+    told = abs(np.mean(squared) - np.mean(entropy)) > reach
+    return said + (
+        f" Luck may take two single runs {reach:.1f} px apart, so "
+        + (
+            "they differ, which the thesis denies."
+            if told
+            else "they cannot be told apart, as the thesis says."
+        )
+    )
 
 
 def of_more_hands(runs: StoredRuns) -> str:

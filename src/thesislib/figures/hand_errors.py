@@ -13,7 +13,7 @@ from matplotlib.transforms import offset_copy
 
 from thesislib.figures import style
 from thesislib.figures.hands import FINGER_COLOURS, described
-from thesislib.figures.joint_changes import Change
+from thesislib.figures.joint_changes import BETTER, NOT_LEARNED, WITHIN_LUCK, WORSE, Change
 from thesislib.figures.tables import listed
 from thesislib.synthetic.hand import FINGERS, JOINTS
 
@@ -232,7 +232,12 @@ def changed_trainings(
     A bar about the usual mean shows how far luck alone takes a mean of the change's number of seeds.
     """
     figure, axes = style.figure(0.9 + 0.33 * len(changes))
-    looks = {"within luck": ("o", style.GREY), "better": ("<", style.BLUE), "worse": (">", style.ORANGE)}
+    looks = {
+        WITHIN_LUCK: ("o", style.GREY),
+        BETTER: ("<", style.BLUE),
+        WORSE: (">", style.ORANGE),
+        NOT_LEARNED: ("x", style.BLACK),
+    }
     for row, change in enumerate(changes.values()):
         ends = [change.usual - change.luck, change.usual + change.luck]
         axes.plot(ends, [row, row], color=style.GREY, linewidth=7, alpha=0.35, solid_capstyle="butt")
@@ -240,8 +245,8 @@ def changed_trainings(
         axes.plot(change.error, row, marker, color=colour, markersize=8)
     axes.axvline(np.mean(usual), color=style.BLACK, linewidth=1)
     axes.plot(usual, [-1] * len(usual), "|", color=style.BLACK, markersize=10)
-    names = [fill(name, 38) for name in changes]  # a name of several fields has two lines
-    axes.set_yticks(range(-1, len(changes)), ["as usual, each seed", *names])
+    names = [fill(name, 46) for name in changes]  # a name of several fields has two lines
+    axes.set_yticks(range(-1, len(changes)), ["as usual, each seed", *names], fontsize=8)
     axes.grid(axis="y", visible=False)
     axes.set(xlabel=xlabel, ylim=(len(changes) - 0.4, -1.6))
     said = "; ".join(f"{name} {change.error:.1f}, {change.verdict}" for name, change in changes.items())
@@ -271,8 +276,9 @@ def learning_curve(
             if len(points[count]) > 1:
                 values = points[count]
                 axes.plot([count] * len(values), values, ".", color=colour, alpha=0.5, markersize=5)
-    highest = max(value for points in errors.values() for values in points.values() for value in values)
-    axes.set_ylim(0, 1.1 * max([highest, *(by_luck or ())]))
+    drawn = [value for points in errors.values() for values in points.values() for value in values]
+    drawn += by_luck or ()
+    axes.set_ylim(0.9 * min(drawn), 1.1 * max(drawn))
     ticks = sorted({count for points in errors.values() for count in points})
     axes.set(xscale="log", xlabel=xlabel, ylabel=ylabel)
     axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks], fontsize=9)

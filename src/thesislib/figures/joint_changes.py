@@ -19,7 +19,8 @@ from thesislib.figures.joint_runs import (
     seeds_of,
 )
 
-WITHIN_LUCK = "within luck"  # the verdict on a change that luck alone could have made
+# Verdicts on a change: luck alone could have made it, or not, or it kept the network from learning at all.
+WITHIN_LUCK, BETTER, WORSE, NOT_LEARNED = "within luck", "better", "worse", "did not learn"
 
 
 @dataclass(frozen=True)
@@ -36,13 +37,13 @@ def claim_of(changed: Mapping[str, Any]) -> Claim | None:
         case {"loss": "l2" | "default", **others} if "optimizer" not in others:  # its rate may go with it
             return Claim("no difference", (WITHIN_LUCK,))
         case {"radius": 1.0, **others} if not others:
-            return Claim("worse", ("worse",))
+            return Claim("worse", (WORSE,))
         case {"last_radius": float()}:
-            return Claim("no benefit", (WITHIN_LUCK, "worse"))
+            return Claim("no benefit", (WITHIN_LUCK, WORSE))
         case {"optimizer": "adam" | "adamw", **others} if "loss" not in others:  # the thesis's is Adam
-            return Claim("no better", (WITHIN_LUCK, "worse"))
+            return Claim("no better", (WITHIN_LUCK, WORSE))
         case {"optimizer": "adabound"}:
-            return Claim("worse", ("worse",))
+            return Claim("worse", (WORSE,))
         case {"lr_min": float(), **others} if not others:
             return Claim("no difference", (WITHIN_LUCK,))
     return None
@@ -52,6 +53,15 @@ def errors_by_train_hands(records: Records) -> dict[int, list[float]]:
     """Return {training hands: error of each seed in px at 256} of runs that differ in their hands and epochs."""
     groups = {group[0]["config"]["train_hands"]: main_errors(group) for group in by_seed(records)}
     return dict(sorted(groups.items()))
+
+
+def errors_by_loss(runs: StoredRuns) -> dict[str, list[float]]:
+    """Return {loss: error of each run in px at 256} of the small trainings of the thesis's network by AdamW."""
+    found: dict[str, list[float]] = {}
+    for record in runs.changes:
+        if record["config"]["optimizer"] == "adamw":
+            found.setdefault(record["config"]["loss"], []).extend(main_errors([record]))
+    return found
 
 
 def usual_errors(runs: StoredRuns) -> list[float]:
@@ -86,6 +96,7 @@ class Change:
     usual: float  # the same of the usual training
     mean_pose: float  # the same of the mean pose of the training hands
     luck: float  # how far luck alone takes the one from the other, 95 %; see `luck`
+    luck_of_all: float  # the same where all changes are judged at once
     seeds: int
     claim: Claim | None = None
 
@@ -96,28 +107,33 @@ class Change:
 
     @property
     def verdict(self) -> str:
-        """Better, worse, or nothing that luck could not do."""
+        """Better, worse, nothing that luck could not do, or no better than the mean pose."""
+        if self.error >= self.mean_pose:
+            return NOT_LEARNED
         if abs(self.difference) <= self.luck:
             return WITHIN_LUCK
-        return "better" if self.difference < 0 else "worse"
+        return BETTER if self.difference < 0 else WORSE
 
     @property
     def contradicts(self) -> bool | None:
-        """Whether it comes out other than the thesis says, None where that is silent."""
-        return self.verdict not in self.claim.verdicts if self.claim else None
+        """Whether it comes out other than the thesis says, None where that is silent or nothing was learned."""
+        if self.claim is None or self.verdict == NOT_LEARNED:
+            return None
+        return self.verdict not in self.claim.verdicts
 
 
-def luck(usual: Sequence[float], other: Sequence[float] = (0.0,)) -> float:
+def luck(usual: Sequence[float], other: Sequence[float] = (0.0,), *, questions: int = 1) -> float:
     """Return how far two means of errors lie apart by luck alone, 95 %, if what was changed does nothing.
 
-    Student's t, with the spread of the seeds of both; a single seed adds nothing to it. Raises ValueError for
-    fewer than two seeds of the usual training.
+    Student's t, with the spread of the seeds of both; a single seed adds nothing to it. Where so many ``questions``
+    are asked at once, luck stays within it in all of them, 95 % (Bonferroni). Raises ValueError for fewer than two
+    seeds of the usual training.
     """
     if len(usual) < 2:
         raise ValueError("one seed of the usual training has no spread to tell luck by")
     degrees = len(usual) - 1 + len(other) - 1
     squares = sum(len(errors) * np.var(errors) for errors in (usual, other))
-    reach = stats.t.ppf(0.975, degrees) * np.sqrt(squares / degrees)
+    reach = stats.t.ppf(1 - 0.025 / questions, degrees) * np.sqrt(squares / degrees)
     return float(reach * np.sqrt(1 / len(usual) + 1 / len(other)))
 
 
@@ -129,8 +145,8 @@ def changes(runs: StoredRuns) -> dict[str, Change]:
     """
     if len(usual := usual_errors(runs)) < 2:
         return {}
-    found = {}
-    for group in by_seed(runs.changes):
+    found, groups = {}, by_seed(runs.changes)
+    for group in groups:
         if changed := departures(group[0], runs.usual):
             usually = runs.usual["config"]
             told = {field: f"{field} {usually[field]} → {value}" for field, value in changed.items()}
@@ -144,6 +160,7 @@ def changes(runs: StoredRuns) -> dict[str, Change]:
                 usual=float(np.mean(usual)),
                 mean_pose=runs.usual["metrics"]["unseen_signers_mean_pose"]["epe_px_at_256"],
                 luck=luck(usual, errors),
+                luck_of_all=luck(usual, errors, questions=len(groups) - 1),
                 seeds=len(errors),
                 claim=claim_of(changed),
             )
@@ -154,7 +171,7 @@ def changes_table(found: Mapping[str, Change]) -> pd.DataFrame:
     """Return one row a change: its error, the difference to the usual training, and what luck alone can do."""
     rows = {
         name: {
-            "n seeds": str(change.seeds),
+            "seeds": str(change.seeds),
             "error, px at 256": f"{change.error:.1f}",
             "difference (luck, 95 %)": f"{change.difference:+.1f} (± {change.luck:.1f})",
             "so it is": change.verdict,

@@ -30,14 +30,17 @@ def benchmark(systems: Systems, speed: Mapping[str, Any] | None = None) -> pd.Da
     """Return one row a system, seeds together: errors on hands of unseen signers, size, training.
 
     With a record of `pose_speed` there is a column of latencies, one picture on one CPU thread under ONNX Runtime.
-    The mean pose of the training hands has the last row; it is that of the first system.
+    Minutes are an epoch's median times the epochs, on the machine that a row was trained on. The mean pose of the
+    training hands has the last row; it is that of the first system.
     """
     rows = {}
     for name, group in systems.items():
         scores, metrics = [main_scores(record) for record in group], group[0]["metrics"]
-        rows[name] = {
-            "n seeds": str(len(group)),
-            "error, px at 256": _over_seeds(scores, "epe_px_at_256"),
+        rows[name] = {"seeds": str(len(group)), "error, px at 256": _over_seeds(scores, "epe_px_at_256")}
+        if speed:
+            timed = speed["metrics"]["systems"].get(timed_as(group[0]["config"]))
+            rows[name]["latency, ms"] = f"{timed['latency_ms_onnx']:.2f}" if timed else "–"
+        rows[name] |= {
             "median": _over_seeds(scores, "epe_median_px_at_256"),
             "visible": _over_seeds(scores, "epe_px_at_256_visible"),
             "hidden": _over_seeds(scores, "epe_px_at_256_occluded"),
@@ -45,23 +48,41 @@ def benchmark(systems: Systems, speed: Mapping[str, Any] | None = None) -> pd.Da
             "within 2 px of 128, %": _over_seeds(scores, "share_within_2_px_at_128", scale=100),
             "parameters": f"{metrics['parameters']:,}",
             "multiply-adds": f"{metrics['multiply_adds'] / 1e6:.1f} M",
-            "training, min (epochs × median)": f"{np.mean([_training_minutes(record) for record in group]):.1f}",
+            "own machine's minutes": f"{np.mean([_training_minutes(record) for record in group]):.1f}",
         }
-        if speed:
-            timed = speed["metrics"]["systems"].get(timed_as(group[0]["config"]))
-            rows[name]["latency, ms"] = f"{timed['latency_ms_onnx']:.2f}" if timed else "–"
     guess = next(iter(systems.values()))[0]["metrics"]["unseen_signers_mean_pose"]
     rows["mean pose of the training hands"] = {
-        "n seeds": "–",
+        "seeds": "–",
         "error, px at 256": f"{guess['epe_px_at_256']:.1f}",
         "median": f"{guess['epe_median_px_at_256']:.1f}",
         "visible": f"{guess['epe_px_at_256_visible']:.1f}",
         "hidden": f"{guess['epe_px_at_256_occluded']:.1f}",
         "AUC 0-30 px": f"{guess['auc_0_30_px_at_256']:.3f}",
         "within 2 px of 128, %": f"{100 * guess['share_within_2_px_at_128']:.1f}",
-        **dict.fromkeys(("parameters", "multiply-adds", "training, min (epochs × median)"), "–"),
     }
     return pd.DataFrame.from_dict(rows, orient="index").fillna("–")
+
+
+def protocols(runs: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
+    """Return one column a training, named as in ``runs``, one row a choice of how it was made and tested."""
+    columns = {}
+    for name, record in runs.items():
+        config = record["config"]
+        steps = max(config["train_hands"] // config["batch_size"], 1) * config["epochs"]
+        columns[name] = {
+            "training hands": f"{config['train_hands']:,} by {config['train_signers']:,} people",
+            "test hands": f"{config['test_hands']:,} by {config['test_signers']:,} others",
+            "rays to a pixel's side": str(config["supersample"]),
+            "augmentation": config["augmentation"],
+            "width, stem's stride": f"{config['width']:.0%}, {config['stem_stride']}",
+            "loss": config["loss"].replace("_", " "),
+            "peak's radius, px of the input": f"{config['radius']:g}",
+            "optimiser, weight decay": f"{config['optimizer']}, {config['weight_decay']:g}",
+            "rate": f"{config['schedule'].replace('_', ' ')}, {config['lr_max']:g} to {config['lr_min']:g}",
+            "epochs of batches": f"{config['epochs']} of {config['batch_size']}, {steps:,} steps",
+            "precision": config["precision"],
+        }
+    return pd.DataFrame(columns)
 
 
 def decoders(record: Mapping[str, Any]) -> pd.DataFrame:
@@ -93,6 +114,11 @@ def decoders_of(systems: Systems) -> pd.DataFrame:
     """Return one row a system that answers with maps, one column a way to read them: errors on unseen signers."""
     table = pd.DataFrame.from_dict(by_decoder(systems), orient="index")
     return table.map("{:.1f} px".format)
+
+
+def nearest_first(systems: Systems) -> dict[str, Records]:
+    """Return systems by their error on unseen signers, means over seeds."""
+    return dict(sorted(systems.items(), key=lambda item: float(np.mean(main_errors(item[1])))))
 
 
 def real_hands(systems: Systems) -> pd.DataFrame:

@@ -80,13 +80,16 @@ def words(tables: Mapping[str, Sequence[Ranked]], luck_px: float | None) -> str:
         pairs = list(combinations(ranked, 2))
         if pairs:
             same = sum(better.error_px < worse.error_px for better, worse in pairs)
-            said = f"Pairs of networks in {where}: {len(pairs)}, in the same order here: {same}"
+            said = (
+                f"Of {len(pairs)} pairs of networks in {where}, {same} come in the same order here; tossing a coin "
+                f"for each would give {len(pairs) / 2:g}"
+            )
             if luck_px is not None:
                 far = [pair for pair in pairs if abs(pair[0].error_px - pair[1].error_px) > luck_px]
                 agree = sum(better.error_px < worse.error_px for better, worse in far)
                 said += (
-                    f"; further apart than two seeds of the thesis's network may be by luck ({luck_px:.1f} px): "
-                    f"{len(far)}, of these in the same order: {agree}"
+                    f". Luck may put {luck_px:.1f} px between two single runs of the thesis's network; {len(far)} "
+                    f"pairs are further apart here, {agree} of them in the same order"
                 )
             told.append(f"{said}.")
     return " ".join(told)
