@@ -29,7 +29,6 @@ SIZE = 320  # pixels of a drawn mesh
 SUPERSAMPLE = 2
 CLAY, PREDICTED = (0.86, 0.72, 0.62), (0.55, 0.74, 0.93)  # a predicted mesh is blue, a true one is not
 STEPS = (-2.0, -1.0, 0.0, 1.0, 2.0)  # standard deviations
-AXES = ("about x:\nbends", "about y:\ntwists", "about z:\nspreads")  # what it does to a finger along +y
 GAP = 0.04  # between cells, as a share of one
 
 
@@ -71,23 +70,6 @@ def shape_numbers(model: HandModel, *, count: int = 4, steps: Sequence[float] = 
     figure = _sheet(images, [f"number {n + 1}" for n in range(count)], titles)
     return described(
         figure, f"The first {count} shape numbers, each from {titles[0]} to {titles[-1]}, palm view."
-    )
-
-
-def pose_numbers(model: HandModel, *, joint: str = "index MCP", degrees: float = 40.0) -> Figure:
-    """Draw what the three pose numbers of one joint do alone: a row an axis, turned back, not at all, and forth."""
-    steps = (-degrees, 0.0, degrees)
-    pose = torch.zeros(len(AXES), len(steps), 45)
-    first = 3 * (_joint(model, joint) - 1)
-    for axis in range(len(AXES)):
-        pose[axis, :, first + axis] = torch.tensor(steps) * (math.pi / 180)
-    _, shape, rotation = _nothing(model, pose[..., 0].numel())
-    mesh = posed(model, pose.flatten(0, 1), shape, rotation)
-    vertices = turned(mesh.vertices, (0.0, -35.0, 0.0))  # from the palm alone a bend would not show
-    images = _drawn(model, vertices, together=True).unflatten(0, (len(AXES), len(steps)))
-    figure = _sheet(images, AXES, [f"{step:+g}°".replace("-", "−") if step else "0" for step in steps])
-    return described(
-        figure, f"The three pose numbers of the joint {joint}, each turned by {degrees:g} degrees."
     )
 
 
