@@ -166,7 +166,7 @@ def test_a_way_to_learn_that_has_a_name_is_told_by_it_and_what_departs_from_it_b
     assert joint_runs.label(made_up(**report), usual) == "the thesis's network, the report's way"
     both = made_up(network="vgg", **report | {"lr_max": 0.003})
     rival = made_up(network="vgg", **adamw)
-    assert joint_runs.label(rival, usual, rival=rival) == "VGG of figure 2.2"
+    assert joint_runs.label(rival, usual, rival=rival) == "VGG of the thesis's figure 2.2"
     assert "lr max 0.003" in joint_runs.label(both, usual, rival=rival)
     wider = joint_runs.label(made_up(radius=1.0, **adamw), usual)
     assert wider == "the thesis's network, radius 1, by AdamW"
@@ -253,7 +253,7 @@ def test_precision_is_no_way_to_learn():
     runs = joint_runs.by_question([*in_bf16, *of.values()])
     assert of["as rivals"] in runs.networks and joint_runs.usual_rival(runs.networks) is in_bf16[0]
     systems = joint_runs.named(runs.networks, runs.usual, rival=joint_runs.usual_rival(runs.networks))
-    assert {"VGG of figure 2.2, bf16", "ResNet-34, no pooling"} <= systems.keys()
+    assert {"VGG of the thesis's figure 2.2, bf16", "ResNet-34, no pooling"} <= systems.keys()
 
 
 def test_without_a_rival_of_its_size_there_is_no_small_training():

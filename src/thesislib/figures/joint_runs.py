@@ -13,7 +13,7 @@ NAMES = {
     "thesis": "the thesis's network",
     "simcc": "SimCC head on the thesis's encoder, whole width",
     "cpm": "convolutional pose machine",
-    "vgg": "VGG of figure 2.2",
+    "vgg": "VGG of the thesis's figure 2.2",
     "resnet50_heatmaps": "ResNet-50, heatmaps",
     "resnet34": "ResNet-34, no pooling",
     "resnet34_stock": "ResNet-34, stock",
