@@ -1,6 +1,6 @@
 """Figures of how well and how fast networks find the joints of hands; each carries a description in words."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import cycle
 from textwrap import fill
 from typing import Any
@@ -116,21 +116,9 @@ def by_set(
     """Draw one row a set of hands, in it one mark a system: system -> set -> mean, low and high of its interval."""
     sets = list(next(iter(errors.values())))
     figure, axes = style.figure(1.2 + 0.55 * len(sets))
-    for system, ((name, of_sets), colour, marker) in enumerate(
-        zip(errors.items(), cycle(style.CYCLE), cycle(style.MARKERS[:-1]), strict=False)
-    ):
-        mean, low, high = np.array([of_sets[one] for one in sets]).T
-        offset = 0.7 * ((system + 0.5) / len(errors) - 0.5)
-        axes.errorbar(
-            mean,
-            np.arange(len(sets)) + offset,
-            xerr=(mean - low, high - mean),
-            fmt=marker,
-            markersize=4,
-            linewidth=1,
-            color=colour,
-            label=name,
-        )
+    for name, offset, look in _side_by_side(errors, room=0.7):
+        mean, low, high = np.array([errors[name][one] for one in sets]).T
+        axes.errorbar(mean, np.arange(len(sets)) + offset, xerr=(mean - low, high - mean), **look)
     axes.axvline(goal, color=style.GREY, linewidth=1, zorder=0)
     axes.set(xlabel=xlabel, ylim=(len(sets) - 0.5, -0.5))
     axes.set_yticks(range(len(sets)), sets)
@@ -154,21 +142,10 @@ def by_letter(
     """
     letters = sorted(first := next(iter(errors.values())), key=lambda letter: first[letter][0])
     figure, axes = style.figure(3.0)
-    for number, ((name, of_set), colour, marker) in enumerate(
-        zip(errors.items(), cycle(style.CYCLE), cycle(style.MARKERS[:-1]), strict=False)
-    ):
-        places = [place for place, letter in enumerate(letters) if letter in of_set]
-        mean, low, high = np.array([of_set[letters[place]] for place in places]).T
-        axes.errorbar(
-            np.array(places) + 0.5 * ((number + 0.5) / len(errors) - 0.5),
-            mean,
-            yerr=(mean - low, high - mean),
-            fmt=marker,
-            markersize=4,
-            linewidth=1,
-            color=colour,
-            label=name,
-        )
+    for name, offset, look in _side_by_side(errors, room=0.5):
+        places = [place for place, letter in enumerate(letters) if letter in errors[name]]
+        mean, low, high = np.array([errors[name][letters[place]] for place in places]).T
+        axes.errorbar(np.array(places) + offset, mean, yerr=(mean - low, high - mean), **look)
     axes.axhline(goal, color=style.GREY, linewidth=1, zorder=0)
     axes.set(ylabel=ylabel, ylim=(0, None), xlim=(-0.6, len(letters) - 0.4))
     axes.set_xticks(range(len(letters)), letters)
@@ -305,6 +282,14 @@ def _looks(names: Iterable[str], own: Sequence[str]) -> list[tuple[str, dict[str
         for name, colour, dash in zip(own, cycle(style.CYCLE), cycle(DASHES), strict=False)
     ]
     return [(name, hinted) for name in names if name not in own] + shown
+
+
+def _side_by_side(names: Collection[str], *, room: float) -> Iterator[tuple[str, float, dict[str, Any]]]:
+    """Yield each name, how far its marks stand from the middle of a place, and their look."""
+    looks = zip(names, cycle(style.CYCLE), cycle(style.MARKERS[:-1]), strict=False)
+    for number, (name, colour, marker) in enumerate(looks):
+        look = dict(fmt=marker, markersize=4, linewidth=1, color=colour, label=name)
+        yield name, room * ((number + 0.5) / len(names) - 0.5), look
 
 
 def _by_kind(columns: Mapping[str, Sequence[str]]) -> str:
