@@ -55,11 +55,8 @@ def intervals(record: Mapping[str, Any]) -> dict[str, dict[str, tuple[float, flo
 
     People are drawn again, or pictures where a set has fewer than two known people. The half width is left out.
     """
-    keys = ("error_over_box", "error_over_box_low", "error_over_box_high")
     return {
-        finder_name(finder): {
-            _set(row): tuple(found[key] for key in keys) for row, found in scores["over_box"].items()
-        }
+        finder_name(finder): {_set(row): _interval(found) for row, found in scores["over_box"].items()}
         for finder, scores in record["metrics"]["finders"].items()
         if not finder.startswith(HALF)
     }
@@ -74,11 +71,8 @@ def by_letter(record: Mapping[str, Any]) -> dict[str, dict[str, tuple[float, flo
     photographed = _photographs(over_box)
     if photographed is None:
         return {}
-    keys = ("error_over_box", "error_over_box_low", "error_over_box_high")
     return {
-        _set(row): {
-            letter: tuple(found[key] for key in keys) for letter, found in over_box[row]["by_letter"].items()
-        }
+        _set(row): {letter: _interval(found) for letter, found in over_box[row]["by_letter"].items()}
         for row in (photographed, SYNTHETIC)
     }
 
@@ -182,6 +176,10 @@ def _of_invented(width: str, finders: Mapping[str, Any]) -> str:
     )
     blurred = means[1] < means[0] and medians[1] > medians[0]
     return said + (", so large errors shrink and good answers are blurred. " if blurred else ". ")
+
+
+def _interval(found: Mapping[str, float]) -> tuple[float, float, float]:
+    return found["error_over_box"], found["error_over_box_low"], found["error_over_box_high"]
 
 
 def _errors(scores: Mapping[str, Any]) -> dict[str, float]:
