@@ -217,9 +217,8 @@ def _run(options: argparse.Namespace) -> None:
     from thesislib.results import state
 
     files = sorted(Path(chapters.__path__[0]).glob("*.py"))
-    names = [
-        file.stem for file in files if "\ndef run(" in file.read_text(encoding="utf8")
-    ]  # others are parts
+    runs = "\ndef run("  # what has none is a part of a chapter
+    names = [file.stem for file in files if runs in file.read_text(encoding="utf8")]
     if options.chapter not in names:
         raise ConfigError(unknown("chapter", options.chapter, names))
     chapter = importlib.import_module(f"thesislib.chapters.{options.chapter}")
@@ -309,10 +308,10 @@ def _export(options: argparse.Namespace) -> None:
         print(hand_reader.export(options.out))
         return
     model = pose_model.load(options.weights or stored_pose.largest())
-    path = options.out / "pose_int8.onnx"
-    path.unlink(missing_ok=True)  # an earlier export's may be of another network
     for written in pose_model.export(model, options.out):
         print(written)
+    path = options.out / "pose_int8.onnx"
+    path.unlink(missing_ok=True)  # an earlier export's may be of another network
     if options.int8:
         from thesislib.chapters import eight_bits
 

@@ -21,6 +21,7 @@ from thesislib.figures.joint_runs import (
     departures,
     main_errors,
     main_scores,
+    mean_error,
     reference,
     seeds_of,
 )
@@ -124,7 +125,7 @@ def of_nearest(name: str, group: Records) -> dict[str, Any]:
     real = group[0]["metrics"]["real"].values()
     return {
         "nearest_name": name,
-        "nearest_error": float(np.mean(main_errors(group))),
+        "nearest_error": mean_error(group),
         "real_goal": f"{GOAL:.0%}",
         "real_verdict": real_verdict(group),
         "real_no_better": real_no_better(group),

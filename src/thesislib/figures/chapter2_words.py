@@ -28,6 +28,7 @@ from thesislib.figures.joint_runs import (
     choices,
     main_errors,
     main_scores,
+    mean_error,
     pictures_seen,
 )
 from thesislib.figures.joint_tables import Systems, by_decoder, kinds_of_answer, shares_found
@@ -45,7 +46,7 @@ def of_networks(systems: Systems) -> str:
         return ""
     ours = next(iter(systems.values()))[0]
     scores = {name: [main_scores(r) for r in group] for name, group in systems.items()}
-    errors = {name: _mean_error(group) for name, group in systems.items()}
+    errors = {name: mean_error(group) for name, group in systems.items()}
     areas = {name: mean_of(of, "auc_0_30_px_at_256") for name, of in scores.items()}
     best, nearest = min(errors, key=errors.__getitem__), max(areas, key=areas.__getitem__)
     first, lowest = (main_errors(systems[name]) for name in (next(iter(systems)), best))
@@ -91,7 +92,7 @@ def of_decoders(systems: Systems) -> str:
     read = by_decoder(systems)
     if len(read) < 2:
         return ""
-    own = {name: _mean_error(group) for name, group in systems.items()}
+    own = {name: mean_error(group) for name, group in systems.items()}
     better = {name: min(errors, key=errors.__getitem__) for name, errors in read.items()}
     told = [
         f"*{name}* by {'the ' * (decoder != 'DARK')}{decoder} ({read[name][decoder]:.1f} px)"
@@ -138,14 +139,14 @@ def of_longer_training(small: Systems, large: Systems) -> str:
     if not both:
         return ""
     gains = [
-        f"*{name}* from {_mean_error(a):.1f} to {_mean_error(b):.1f} px"
+        f"*{name}* from {mean_error(a):.1f} to {mean_error(b):.1f} px"
         + (
             f" (in {b[0]['config']['precision']})"
             * (a[0]["config"]["precision"] != b[0]["config"]["precision"])
         )
         for name, (a, b) in both.items()
     ]
-    lower = sum(_mean_error(b) < _mean_error(a) for a, b in both.values())
+    lower = sum(mean_error(b) < mean_error(a) for a, b in both.values())
     count = "both end" if lower == len(both) == 2 else f"{lower} of {len(both)} end{'s' * (lower == 1)}"
     so = ", so the order here is that of networks which have not learned all they can" if lower else ""
     one, other = next(iter(both.values()))
@@ -302,7 +303,3 @@ def of_bits(record: Mapping[str, Any] | None) -> str:
             f"in eight bits the goal of {goal} is {met}."
         )
     return said.strip()
-
-
-def _mean_error(group: Records) -> float:
-    return float(np.mean(main_errors(group)))

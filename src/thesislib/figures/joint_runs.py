@@ -248,7 +248,7 @@ def named(
     main = _training(against["config"])
 
     def place(group: Records) -> tuple[bool, float]:
-        return _training(group[0]["config"]) != main, float(np.mean(main_errors(group)))
+        return _training(group[0]["config"]) != main, mean_error(group)
 
     for group in sorted(by_seed(records), key=place):
         name = label(group[0], against, rival=rival)
@@ -267,6 +267,11 @@ def main_scores(record: Mapping[str, Any]) -> Mapping[str, float]:
 def main_errors(records: Records) -> list[float]:
     """Return each record's mean error on unseen signers by its main decoder, in pixels of 256."""
     return [main_scores(record)["epe_px_at_256"] for record in records]
+
+
+def mean_error(records: Records) -> float:
+    """Return the mean of `main_errors`, as of a training's seeds."""
+    return float(np.mean(main_errors(records)))
 
 
 def _training(config: Mapping[str, Any]) -> str:

@@ -13,8 +13,8 @@ from thesislib.figures.joint_runs import (
     NAMES,
     OURS_ALONE,
     Records,
-    main_errors,
     main_scores,
+    mean_error,
 )
 from thesislib.figures.tables import spread
 
@@ -118,7 +118,7 @@ def decoders_of(systems: Systems) -> pd.DataFrame:
 
 def nearest_first(systems: Systems) -> dict[str, Records]:
     """Return systems by their error on unseen signers, means over seeds."""
-    return dict(sorted(systems.items(), key=lambda item: float(np.mean(main_errors(item[1])))))
+    return dict(sorted(systems.items(), key=lambda item: mean_error(item[1])))
 
 
 def real_hands(systems: Systems) -> pd.DataFrame:
@@ -282,7 +282,7 @@ def latency_and_error(systems: Systems, speed: Mapping[str, Any]) -> dict[str, t
     for name, group in systems.items():
         timed = latencies.get(timed_as(group[0]["config"]))
         if timed is not None:
-            points[name] = (timed["latency_ms_onnx"], float(np.mean(main_errors(group))))
+            points[name] = (timed["latency_ms_onnx"], mean_error(group))
     return points
 
 
